@@ -4,21 +4,17 @@ import asyncio
 import contextlib
 import gc
 import importlib
-import itertools
 import logging
 import os
 import secrets
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from bot.blocks.message import Message
 from bot.blocks.notification import delivery_problem
@@ -26,9 +22,10 @@ from bot.connections import Connections, read_options
 from bot.core import clock
 from bot.core.backlog import Backlog
 from bot.core.errors import BotError, StoreError, UsageError
-from bot.http.budget import Purpose
+from bot.http.budget import Budgeted, Purpose
 from bot.http.transport import Network
 from bot.manifest import GLOBAL_SHORTCUTS, MESSAGE_SHORTCUTS, SCOPES
+from bot.metrics import Allowance, Metrics
 from bot.monitoring.budgets import SharedBudgets
 from bot.monitoring.credentials import Credentials
 from bot.monitoring.poller import Pace, Poller
@@ -85,79 +82,8 @@ SIGNALS_SECONDS = 15.0
 AGAIN_SECONDS = 3.0
 POLLER_LATE = timedelta(seconds=60)
 LAG_SECONDS = 0.5
-MEASURE_EACH = 30
-"""Each so many measurements of the lag, the inbox and the outbox are measured, too."""
-LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-POLL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0)
-DELIVERY_BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0)
-"""Seconds. A notification may wait half a minute for its build's details, so the library's default (10 at most) is too short."""
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """The Prometheus metrics. Labels are kinds and outcomes, never pipelines or channels."""
-
-    registry: CollectorRegistry
-    polls: Counter
-    poll_seconds: Histogram
-    delivery_seconds: Histogram
-    held: Counter
-    acks: Counter
-    given_up: Counter
-    loop_lag: Histogram
-    inbox_open: Gauge
-    outbox_age: Gauge
-
-    @classmethod
-    def make(cls) -> "Metrics":
-        """Return fresh metrics with a registry of their own."""
-        registry = CollectorRegistry()
-        return cls(
-            registry,
-            Counter("buildbell_polls_total", "Polls of connections.", ["provider", "outcome"], registry=registry),
-            Histogram(
-                "buildbell_poll_seconds", "Duration of a poll.", ["provider"], buckets=POLL_BUCKETS, registry=registry
-            ),
-            Histogram(
-                "buildbell_delivery_seconds",
-                "From the creation of a notification to its post.",
-                buckets=DELIVERY_BUCKETS,
-                registry=registry,
-            ),
-            Counter(
-                "buildbell_requests_held_total",
-                "Requests held back because little is left of a limit.",
-                ["system", "purpose"],
-                registry=registry,
-            ),
-            Counter("buildbell_acks_total", "Deliveries of Slack that were answered.", ["status"], registry=registry),
-            Counter(
-                "buildbell_notifications_given_up_total", "Notifications that Slack never took.", registry=registry
-            ),
-            Histogram(
-                "buildbell_loop_lag_seconds",
-                "How late the event loop wakes somebody who sleeps.",
-                buckets=LAG_BUCKETS,
-                registry=registry,
-            ),
-            Gauge(
-                "buildbell_inbox_open", "Deliveries of Slack that are not done, of all processes.", registry=registry
-            ),
-            Gauge(
-                "buildbell_outbox_age_seconds",
-                "How long the longest waiting notification is due, of all processes.",
-                registry=registry,
-            ),
-        )
-
-    def polled(self, kind: str, outcome: str, seconds: float) -> None:
-        """Count one poll."""
-        self.polls.labels(kind, outcome).inc()
-        self.poll_seconds.labels(kind).observe(seconds)
-
-    def text(self) -> tuple[bytes, str]:
-        """Return what /metrics answers."""
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+MEASURED_FOR_SECONDS = 1.0
+"""How long what waits in the database counts as measured, however often the metrics are asked for."""
 
 
 def mcp_server() -> ModuleType:
@@ -202,6 +128,7 @@ class App:
         vault: Vault,
         installs: Installs,
         sender: Sender,
+        metrics: Metrics,
         now: clock.Clock = clock.now,
     ) -> None:
         self.settings = settings
@@ -210,7 +137,7 @@ class App:
         self.vault = vault
         self.installs = installs
         self.sender = sender
-        self.metrics = Metrics.make()
+        self.metrics = metrics
         self.people = People(store, sender, now)
         self._now = now
         self._clients = {private: network.client(private=private) for private in (False, True)}
@@ -241,7 +168,7 @@ class App:
             undelivered=self._undelivered,
             clock=now,
             owner=owner,
-            posted=self.metrics.delivery_seconds.observe,
+            ended=self.metrics.ended,
         )
         self.poller = Poller(
             store,
@@ -256,7 +183,7 @@ class App:
         )
         self.budgets = SharedBudgets(
             store,
-            budgets=lambda: {**self.connections.budgets(), **sender.budgets()},
+            budgets=self._budgets,
             clock=now,
             owner=owner,
             held=self._held_back,
@@ -363,6 +290,7 @@ class App:
         )
         self._works = False
         self._began_at = self._now()
+        self._measured_at = float("-inf")
         self._opens_socket = False
 
     def _web_dependencies(self) -> WebDependencies:
@@ -376,7 +304,7 @@ class App:
                 "slack": CachedCheck(self._slack_reachable, seconds=READY_SECONDS, clock=self._now),
                 "scheduler": self._scheduler,
             },
-            metrics=self.metrics.text,
+            metrics=self._metrics_text,
             clock=self._now,
             oauth=self._oauth() if self.settings.by_oauth else None,
             installed=self._installed,
@@ -388,27 +316,39 @@ class App:
 
     async def _take(self, body: Mapping[str, Any], headers: Mapping[str, str], *, fallback: str) -> Ack:
         """Take a delivery of Slack, and count its ack."""
+        began = time.perf_counter()
         ack = await self.inbox.take(body, headers, fallback=fallback)
-        self.metrics.acks.labels(str(ack.status)).inc()
+        self.metrics.acked(ack.status, time.perf_counter() - began)
         return ack
 
-    async def _measure(self) -> None:
-        """Measure the event loop's lag, and now and then how much is waiting, until cancelled."""
+    async def _measure_lag(self) -> None:
+        """Measure the event loop's lag until cancelled."""
         loop = asyncio.get_running_loop()
-        for number in itertools.count():
+        while True:
             due = loop.time() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
             self.metrics.loop_lag.observe(max(loop.time() - due, 0.0))
-            if number % MEASURE_EACH == 0:
-                with contextlib.suppress(BotError):
-                    await self.measure_waiting()
+
+    async def _metrics_text(self) -> tuple[bytes, str]:
+        """Return what /metrics answers; where the database is away, what waited there when it was last there."""
+        self.metrics.set_budgets(
+            Allowance(system=self._system_of(subject), budget=subject.rpartition(":")[2], quota=quota)
+            for subject, budget in self._budgets().items()
+            if (quota := budget.allowance) is not None
+        )
+        if time.monotonic() - self._measured_at >= MEASURED_FOR_SECONDS:
+            self._measured_at = time.monotonic()
+            with contextlib.suppress(BotError):
+                await self.measure_waiting()
+        return self.metrics.text()
 
     async def measure_waiting(self) -> None:
         """Set the metrics of what is waiting in the database."""
         now = self._now()
-        oldest = await self.store.notifications.oldest_due(now)
-        self.metrics.outbox_age.set((now - oldest) / timedelta(seconds=1) if oldest else 0.0)
         self.metrics.inbox_open.set(await self.store.inbox.count_open())
+        self.metrics.inbox_age.set(_age(await self.store.inbox.oldest_open(), now))
+        self.metrics.outbox_age.set(_age(await self.store.notifications.oldest_due(now), now))
+        self.metrics.notifications_held.set(await self.store.notifications.count_held())
 
     def _mcp_endpoint(self) -> "HttpEndpoint":
         endpoint: HttpEndpoint = mcp_server().HttpEndpoint(self.mcp_calls)
@@ -444,8 +384,14 @@ class App:
 
     def _held_back(self, subject: str, purpose: Purpose, requests: int) -> None:
         """Count requests that were held back; Slack's budgets are named by their method, others by their kind."""
-        kind = self.connections.kind(subject) or subject.partition(":")[0]
-        self.metrics.held.labels(kind, purpose.value).inc(requests)
+        self.metrics.requests_held.labels(self._system_of(subject), purpose.value).inc(requests)
+
+    def _system_of(self, subject: str) -> str:
+        """Return the kind of the system whose budget has a name: of a connection, or Slack."""
+        return self.connections.kind(subject) or subject.partition(":")[0]
+
+    def _budgets(self) -> dict[str, Budgeted]:
+        return {**self.connections.budgets(), **self.sender.budgets()}
 
     async def _database(self) -> str:
         await self.store.ping()
@@ -511,7 +457,6 @@ class App:
 
     async def _undelivered(self, notification: NotificationRow, exc: SlackError, drawn: Drawn | None) -> None:
         """Answer in another place if possible, pause links of an unreachable channel, and notify who made them, once."""
-        self.metrics.given_up.inc()
         url = Extra.of(notification.extra).response_url
         message = drawn.message if drawn is not None else None
         is_started = notification.event == Event.STARTED.value
@@ -554,7 +499,7 @@ class App:
             self.connections.run(),
             self.webhooks.run(),
             self.budgets.run(),
-            self._measure(),
+            self._measure_lag(),
         ]
         if self.settings.slack_bot_token.get_secret_value():
             loops.append(self._introduce())
@@ -615,6 +560,10 @@ class App:
             await client.aclose()
 
 
+def _age(since: datetime | None, now: datetime) -> float:
+    return (now - since) / timedelta(seconds=1) if since else 0.0
+
+
 @asynccontextmanager
 async def _beside(*loops: Awaitable[None]) -> AsyncIterator[None]:
     """Run loops while the caller's block runs; cancel them at its end and log one that failed."""
@@ -648,8 +597,25 @@ async def opened(settings: Settings, *, migrate: bool, now: clock.Clock = clock.
                 client_id=settings.slack_client_id,
                 client_secret=settings.slack_client_secret.get_secret_value(),
             )
-            sender = Sender(installs.token, session=network.session, api_url=settings.slack_api_url, clock=now)
-            app = App(settings, store=store, network=network, vault=vault, installs=installs, sender=sender, now=now)
+            metrics = Metrics.make()
+            sender = Sender(
+                installs.token,
+                session=network.session,
+                api_url=settings.slack_api_url,
+                clock=now,
+                refused=metrics.slack_refused,
+                waited=metrics.slack_waited,
+            )
+            app = App(
+                settings,
+                store=store,
+                network=network,
+                vault=vault,
+                installs=installs,
+                sender=sender,
+                metrics=metrics,
+                now=now,
+            )
             try:
                 yield app
             finally:

@@ -11,6 +11,8 @@ from bot.core.tracing import current_trace
 from bot.security.masks import mask
 from bot.security.redaction import is_secret_name, redact
 
+OWN = frozenset({"level", "timestamp", "trace"})
+"""What structlog and this module write themselves: nothing of it comes from outside."""
 LINE_CHARACTERS = 32_000
 """A line of the log, tracebacks included, is cut to this before it is masked."""
 
@@ -35,7 +37,7 @@ def _masked(value: object) -> object:
 
 
 def _mask(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    return {key: _named(key, value) if not key.startswith("_") else value for key, value in event.items()}
+    return {key: value if key.startswith("_") or key in OWN else _named(key, value) for key, value in event.items()}
 
 
 def _named(name: object, value: object) -> object:
@@ -46,18 +48,19 @@ def _named(name: object, value: object) -> object:
 
 
 def _traced(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Add the id of what the current task does."""
+    """Add the id of what the current task does, and no other in its place."""
+    event.pop("trace", None)
     trace = current_trace()
     if trace:
-        event.setdefault("trace", trace)
+        event["trace"] = trace
     return event
 
 
 def set_up(level: str, form: str) -> None:
     """Send every logger of the process to one place in one form."""
     shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        structlog.stdlib.add_log_level,
         _traced,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

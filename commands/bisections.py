@@ -5,23 +5,25 @@ that takes over looks for a build of that commit before it starts another.
 """
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from bot.blocks.text import plural
+from bot.core.acting import is_presumed
 from bot.core.bisection import Bisection, Result, Step
 from bot.core.causes import Cause, diagnose
-from bot.core.errors import BotError, ProviderError, RateLimited, Unavailable
+from bot.core.errors import BotError, ProviderError, RateLimited, StoreError, Unavailable
 from bot.core.models import Build, BuildFilter, BuildKey, Status, Trigger, spoken
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SlackError, SlackPassing
 from bot.store.rows import BisectionRow
 from bot.store.states import BisectionState, BuildPurpose
 from commands.act.bisect import card_of, known_results, placed, requirement, result_of, start_request
-from commands.core.actions import poll_again
+from commands.core.actions import poll_again, started_by_another
 from commands.core.context import Context, Services, Source
 from commands.core.failures import failures_of, first_failure, red_jobs_of
 from commands.core.matches import BuildMatch, PipelineMatch, number_of
@@ -31,7 +33,8 @@ from commands.core.resolve import pipeline_by_key
 log = logging.getLogger(__name__)
 
 BATCH = 10
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 10.0
 PAUSE = timedelta(seconds=2)
 """How often the stored build of a step is read."""
 UNSEEN = timedelta(seconds=20)
@@ -41,6 +44,10 @@ MOST_TRIES = 10
 LONGEST_BUILD = timedelta(hours=6)
 SECONDS = 60.0
 MARGIN = timedelta(minutes=1)
+
+
+class TakenOverError(Exception):
+    """Another process has claimed this search since: whatever would follow is that one's to do."""
 
 
 class BisectionSteps:
@@ -55,9 +62,12 @@ class BisectionSteps:
         await asyncio.gather(*(self._guarded(row) for row in rows))
 
     async def _guarded(self, row: BisectionRow) -> None:
+        renewing = asyncio.ensure_future(self._renew(row))
         try:
             async with asyncio.timeout(SECONDS):
                 await _Run(row, self._services).step()
+        except TakenOverError:
+            log.warning("another process has taken over a search for a commit", extra={"bisection": row.id})
         except (SlackPassing, TimeoutError) as exc:
             log.info("a search for a commit waits", extra={"bisection": row.id, "why": str(exc)})
         except SlackError as exc:
@@ -65,6 +75,15 @@ class BisectionSteps:
             await self._services.store.bisections.end(row, data=row.data)
         except Exception:
             log.exception("a search for a commit broke", extra={"bisection": row.id})
+        finally:
+            renewing.cancel()
+
+    async def _renew(self, row: BisectionRow) -> None:
+        """Keep a step from other processes as long as it lasts."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with contextlib.suppress(StoreError):
+                await self._services.store.bisections.renew(row, self._services.clock() + LEASE)
 
 
 class _Run:
@@ -198,7 +217,7 @@ class _Run:
         await self._started(build, step, match)
 
     async def _started(self, build: Build, step: Step, match: PipelineMatch) -> None:
-        await self._store.recording.record_start(
+        written = await self._store.recording.record_start(
             build,
             team=self._row.team,
             channel=self._row.channel,
@@ -207,7 +226,10 @@ class _Run:
             watches=[],
             now=self._context.now,
             purpose=BuildPurpose.BISECTION,
+            is_presumed=is_presumed(),
         )
+        if written is None:
+            raise started_by_another(build, match)
         target = match.provider.poll_target(build.pipeline)
         await self._store.polling.ensure(match.connection, target, now=self._context.now)
         await poll_again(build, match, self._context)
@@ -254,12 +276,16 @@ class _Run:
         self._bisection = bisection
         data = msgspec.json.encode(bisection).decode()
         due_at = self._services.clock() + due
-        await self._store.bisections.save(self._row, data=data, ts=self._row.ts, due_at=due_at)
+        await self._save(data, due_at)
         if edit or not self._row.ts:
             ts = await self._show()
             if ts != self._row.ts:
                 self._row = replace(self._row, ts=ts)
-                await self._store.bisections.save(self._row, data=data, ts=ts, due_at=due_at)
+                await self._save(data, due_at)
+
+    async def _save(self, data: str, due_at: datetime) -> None:
+        if not await self._store.bisections.save(self._row, data=data, ts=self._row.ts, due_at=due_at):
+            raise TakenOverError
 
     async def _end(self, outcome: str = "") -> None:
         """Show the end, then write it: where Slack does not take it now, the next turn shows it."""

@@ -18,8 +18,9 @@ import typer.main
 import yaml
 
 from bot.__main__ import cli
-from bot.app import Metrics
 from bot.core import errors
+from bot.metrics import Metrics
+from bot.notifications.notification import Outcome
 from bot.providers import PROVIDERS
 from bot.settings import ENVIRONMENT, Settings
 from tests.chromium import IN_CI
@@ -399,8 +400,9 @@ def expressions() -> list[str]:
 @pytest.mark.parametrize("expression", expressions())
 def test_alerts_and_panels_name_metrics_and_outcomes_that_exist(expression: str) -> None:
     assert set(re.findall(r"\bbuildbell_\w+", expression)) <= metric_names()
-    outcomes = {"ok", "timeout", *(name for name in vars(errors) if name[0].isupper())}
-    assert set(re.findall(r'outcome!?="(\w+)"', expression)) <= outcomes
+    outcomes = {"ok", "timeout", *(name for name in vars(errors) if name[0].isupper()), *Outcome}
+    named = re.findall(r'outcome(?:!=|=~?)"([\w|]+)"', expression)
+    assert {outcome for names in named for outcome in names.split("|")} <= outcomes
 
 
 def test_every_metric_is_on_the_dashboard_and_in_the_operations_page() -> None:

@@ -6,13 +6,16 @@ what the others have spent. Times are seconds of any one clock; states hold dura
 """
 
 import math
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from bot.http.quota import Quota
 
 WINDOW_SECONDS = 60.0
 LEAST_A_MINUTE = 20
@@ -50,6 +53,7 @@ class Spending:
 
     purpose: Purpose
     requests: int = 0
+    since: float = field(default_factory=time.monotonic)
 
 
 _spending: ContextVar[Spending | None] = ContextVar("spending", default=None)
@@ -70,6 +74,12 @@ def current_purpose() -> Purpose:
     """Return what the current task's requests are for: a command, unless something else is said."""
     own = _spending.get()
     return own.purpose if own is not None else Purpose.COMMAND
+
+
+def spending_since(now: float) -> float:
+    """Return when the current task's spending began, by the monotonic clock; `now` where nothing was said of it."""
+    own = _spending.get()
+    return own.since if own is not None else now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +110,11 @@ class Budgeted(Protocol):
     @property
     def held(self) -> Counter[Purpose]:
         """How many requests were held back, by purpose."""
+        ...
+
+    @property
+    def allowance(self) -> Quota | None:
+        """What is left of the reported or learned limit, None where none is known."""
         ...
 
     def state(self) -> BudgetState:

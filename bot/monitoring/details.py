@@ -133,9 +133,9 @@ class Details:
                 await self._store.attempts.set_details(build.key, attempt.attempt_no, details, self._clock())
         if is_open and reads < MOST_UPLOAD_READS:
             due_at = self._clock() + min(timedelta(minutes=2**reads), LONGEST_UPLOAD_WAIT)
-            await self._store.attempts.read_uploads_later(attempt.id, due_at)
+            await self._store.attempts.read_uploads_later(attempt, due_at)
         elif reads:
-            await self._store.attempts.end_uploads(attempt.id)
+            await self._store.attempts.end_uploads(attempt)
 
     def _wait(self, provider: AnyProvider) -> float:
         """Return the seconds until details may be read: nothing of the last fifth of a quota is spent on them."""

@@ -21,6 +21,17 @@ class Verdict(StrEnum):
     SILENT = "silent"
 
 
+class Outcome(StrEnum):
+    """How the sender's work on a notification ended."""
+
+    POSTED = "posted"
+    HELD = "held"
+    SILENT = "silent"
+    FAILED = "failed"
+    GIVEN_UP = "given_up"
+    SET_ASIDE = "set_aside"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What becomes of a notification, and why, in a person's words."""

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bot.blocks.message import Message
 from bot.core.clock import Clock
@@ -19,7 +19,7 @@ from bot.core.models import BuildKey
 from bot.core.tasks import Tasks
 from bot.core.tracing import traced
 from bot.notifications import decisions, quiet_hours
-from bot.notifications.notification import AUTHOR, Event, Extra
+from bot.notifications.notification import AUTHOR, Event, Extra, Outcome
 from bot.notifications.summaries import gathered, release
 from bot.notifications.thread_finder import ThreadFinder
 from bot.slack.people import People
@@ -38,6 +38,7 @@ from bot.store import Store, unpack_counts
 from bot.store.rows import CardRow, NewCard, NotificationRow
 
 log = logging.getLogger(__name__)
+Sent = TypeVar("Sent")
 
 LEASE_SECONDS = 25.0
 """A dead process's notifications and cards go to another one by then."""
@@ -113,7 +114,7 @@ class Outbox:
         undelivered: Undelivered,
         clock: Clock,
         owner: str,
-        posted: Callable[[float], None] = lambda _seconds: None,
+        ended: Callable[[Outcome, float], None] = lambda _outcome, _seconds: None,
     ) -> None:
         self._store = store
         self._slack = slack
@@ -123,7 +124,7 @@ class Outbox:
         self._undelivered = undelivered
         self._clock = clock
         self._owner = owner
-        self._posted = posted
+        self._ended = ended
         self._threads = ThreadFinder(store, clock)
         self._awake = asyncio.Event()
         self._tasks = Tasks(MOST_AT_ONCE)
@@ -271,11 +272,11 @@ class Outbox:
             else None
         )
         if user is None:
-            await self._store.notifications.silence(notification, "nobody here is known as the commit's author")
+            await self._end(notification, Outcome.SILENT, "nobody here is known as the commit's author")
         elif not await self._people.wants_broken(notification.team, user):
-            await self._store.notifications.silence(notification, f"<@{user}> wants no direct message about it")
+            await self._end(notification, Outcome.SILENT, f"<@{user}> wants no direct message about it")
         elif not await self._store.notifications.readdress(notification, user, self._clock()):
-            await self._store.notifications.silence(notification, f"<@{user}> gets it anyway")
+            await self._end(notification, Outcome.SILENT, f"<@{user}> gets it anyway")
 
     async def _deliver(self, notification: NotificationRow, earlier: Sequence[CardRow]) -> None:
         """Deliver a notification, after the edits of its build's earlier cards."""
@@ -328,17 +329,17 @@ class Outbox:
     async def _kept_back(self, notification: NotificationRow) -> bool:
         """Return whether a notification is not to be posted now, or not as it is, after all."""
         if why := await self._unwanted(notification):
-            await self._store.notifications.silence(notification, why)
+            await self._end(notification, Outcome.SILENT, why)
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):
             return True
         if notification.event in REMINDERS and (why := await self._quiet(notification, self._clock())):
-            await self._store.notifications.silence(notification, why)
+            await self._end(notification, Outcome.SILENT, why)
             return True
         if notification.event != Event.STARTED and _is_person(notification.channel):
             why = await self._quiet(notification, self._clock())
             if why:
-                await self._store.notifications.hold(notification, why)
+                await self._end(notification, Outcome.HELD, why)
             return bool(why)
         return False
 
@@ -395,17 +396,17 @@ class Outbox:
             await self._set_aside(notification, f"it could not be drawn: {type(exc).__name__}")
             return None
         if drawn is None and notification.event == Event.DECIDED:
-            await self._store.notifications.silence(notification, "who would read it decided it, or nobody did")
+            await self._end(notification, Outcome.SILENT, "who would read it decided it, or nobody did")
         elif drawn is None and notification.event in REMINDERS:
-            await self._store.notifications.silence(notification, "its approval is not open any more")
+            await self._end(notification, Outcome.SILENT, "its approval is not open any more")
         elif drawn is None:
-            await self._store.notifications.fail(notification, "its build or connection is gone")
+            await self._end(notification, Outcome.FAILED, "its build or connection is gone")
         return drawn
 
     async def _set_aside(self, notification: NotificationRow, reason: str) -> None:
         """Give a notification up that harms, and have a plain one posted that names it by a reference in the log."""
         if notification.event == Event.UNDRAWABLE:
-            await self._store.notifications.fail(notification, reason)
+            await self._end(notification, Outcome.FAILED, reason)
             return
         reference = "".join(secrets.choice(REFERENCE) for _ in range(4))
         log.error(
@@ -415,28 +416,13 @@ class Outbox:
         label = f"build #{notification.number}" if notification.number is not None else "a build"
         plain = decisions.undrawable_row(notification, reference, label, self._clock())
         await self._store.notifications.replace(notification, f"{reason} (reference {reference})", plain)
+        self._count(notification, Outcome.SET_ASIDE)
 
     async def _post(self, notification: NotificationRow, message: Message) -> tuple[str, str]:
-        key = key_of(notification)
-        try:
-            return await self._slack.post(
-                notification.team, notification.channel, message, thread=notification.thread, key=key
-            )
-        except SlackError as exc:
-            if exc.code not in UNFIT:
-                raise
-            bare = _bare(message, exc)
-            return await self._slack.post(
-                notification.team, notification.channel, bare, thread=notification.thread, key=key
-            )
-
-    async def _update(self, card: CardRow, message: Message) -> None:
-        try:
-            await self._slack.update(card.team, card.channel, card.ts, message)
-        except SlackError as exc:
-            if exc.code not in UNFIT:
-                raise
-            await self._slack.update(card.team, card.channel, card.ts, _bare(message, exc))
+        team, channel, key = notification.team, notification.channel, key_of(notification)
+        return await _fitting(
+            message, lambda fit: self._slack.post(team, channel, fit, thread=notification.thread, key=key)
+        )
 
     async def _find(self, notification: NotificationRow) -> SearchResult:
         key = key_of(notification)
@@ -477,11 +463,20 @@ class Outbox:
             "a notification was posted",
             extra={"notification": notification.id, "kind": notification.event.value, "channel": channel},
         )
-        self._posted(max((now - notification.created_at) / timedelta(seconds=1), 0.0))
+        self._count(notification, Outcome.POSTED)
         if notification.event == Event.BLOCKED and drawn is not None and drawn.live and not _is_person(channel):
             after = await self._store.settings.reminds_after(notification.team, notification.channel)
             rows = decisions.reminder_rows(notification, ts, drawn.steps, now, after=after, deadline=drawn.deadline)
             await self._store.notifications.add(rows)
+
+    async def _end(self, notification: NotificationRow, outcome: Outcome, reason: str) -> None:
+        notifications = self._store.notifications
+        ends = {Outcome.SILENT: notifications.silence, Outcome.HELD: notifications.hold}
+        await ends.get(outcome, notifications.fail)(notification, reason)
+        self._count(notification, outcome)
+
+    def _count(self, notification: NotificationRow, outcome: Outcome) -> None:
+        self._ended(outcome, max((self._clock() - notification.created_at) / timedelta(seconds=1), 0.0))
 
     async def _later(
         self, notification: NotificationRow, seconds: float, *, unsure: bool, drawn: Drawn | None = None
@@ -489,7 +484,7 @@ class Outbox:
         """Try again at a later time; what is a day old is given up, whatever the number of tries."""
         now = self._clock()
         if now - (notification.first_tried_at or notification.created_at) >= GIVE_UP_AFTER:
-            await self._store.notifications.fail(notification, "Slack could not take it for a day")
+            await self._end(notification, Outcome.GIVEN_UP, "Slack could not take it for a day")
             log.warning("a notification was given up", extra={"notification": notification.id})
             await self._undelivered(notification, SlackError(GIVEN_UP), drawn)
             return
@@ -507,7 +502,7 @@ class Outbox:
             log.warning("Slack refused a notification", extra={"code": exc.code, "channel": notification.channel})
             await self._later(notification, self._pause(notification), unsure=False, drawn=drawn)
             return
-        await self._store.notifications.fail(notification, f"Slack refused: {exc.code}")
+        await self._end(notification, Outcome.FAILED, f"Slack refused: {exc.code}")
         log.warning("Slack will not take a notification", extra={"code": exc.code, "channel": notification.channel})
         await self._undelivered(notification, exc, drawn)
 
@@ -557,7 +552,7 @@ class Outbox:
             log.warning("a card is not edited: its lease has ended", extra={"card": card.id})
             return
         try:
-            await self._update(card, drawn.message)
+            await _fitting(drawn.message, lambda fit: self._slack.update(card.team, card.channel, card.ts, fit))
         except SlackLimited as exc:
             await self._store.cards.postpone(card, self._clock() + timedelta(seconds=exc.retry_after))
         except (SlackUnsure, SlackUnreachable):
@@ -588,10 +583,15 @@ class Outbox:
                 self._awake.set()
 
 
-def _bare(message: Message, exc: SlackError) -> Message:
-    """Return a message's text alone, where Slack takes its blocks for unfit."""
-    log.warning("Slack refused a message's blocks; its text goes out alone", extra={"code": exc.code})
-    return Message(text=message.text)
+async def _fitting(message: Message, send: Callable[[Message], Awaitable[Sent]]) -> Sent:
+    """Send a message, its text alone where Slack takes its blocks for unfit."""
+    try:
+        return await send(message)
+    except SlackError as exc:
+        if exc.code not in UNFIT:
+            raise
+        log.warning("Slack refused a message's blocks; its text goes out alone", extra={"code": exc.code})
+        return await send(Message(text=message.text))
 
 
 def _is_person(channel: str) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from bot.store.inbox import InboxKind
 
 Body = Mapping[str, Any]
 
+ID = re.compile(r"[A-Z][A-Z0-9]{0,39}")
 NAMED_FIELDS = ("id", "thread_ts", "ts", "user", "bot_id")
 
 
@@ -89,6 +91,21 @@ def sender_of(kind: InboxKind, body: Body) -> Origin:
         response_url=_text(body.get("response_url")),
         words=_words(kind, body),
     )
+
+
+def is_attributed(body: Body) -> bool:
+    """Return whether a delivery names its workspace and, where people send its kind, its person. Nothing else is acted on."""
+    view, user = _object(body, "view"), _object(body, "user")
+    match body.get("type"):
+        case "event_callback":
+            return _is_id(body.get("team_id"))
+        case "block_actions" | "block_suggestion" | "view_submission" | "view_closed" | "shortcut" | "message_action":
+            teams = (view.get("app_installed_team_id"), _object(body, "team").get("id"), user.get("team_id"))
+            return _is_id(user.get("id")) and any(_is_id(team) for team in teams)
+        case None if "command" in body:
+            return _is_id(body.get("team_id")) and _is_id(body.get("user_id"))
+        case _:
+            return True
 
 
 def is_addressed_to_us(kind: InboxKind, body: Body) -> bool:
@@ -177,6 +194,10 @@ def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and ID.fullmatch(value) is not None
 
 
 def _canonical(value: object) -> str:

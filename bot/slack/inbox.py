@@ -28,7 +28,7 @@ from bot.core.tasks import Tasks
 from bot.core.text import valid
 from bot.core.tracing import traced
 from bot.security.vault import Vault
-from bot.slack.deliveries import Ack, Body, Identity, identify, is_addressed_to_us, needed, sender_of
+from bot.slack.deliveries import Ack, Body, Identity, identify, is_addressed_to_us, is_attributed, needed, sender_of
 from bot.slack.sender import Sender, SlackError, SlackLimited, SlackPassing, SlackUnsure
 from bot.store import Store
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, OpenDelivery, Step
@@ -133,6 +133,7 @@ class Delivery:
         self.is_started = True
         try:
             with self.current():
+                log.info("a delivery is begun", extra={"delivery": self.id, "kind": self.kind.value})
                 await work
         except TakenOverError:
             log.warning("another process has taken over a delivery", extra={"delivery": self.id})
@@ -236,6 +237,8 @@ class Inbox:
             return await self._taken(body, headers, fallback=fallback)
 
     async def _taken(self, body: Body, headers: Mapping[str, str], *, fallback: str) -> Ack:
+        if not is_attributed(body):
+            return Ack(400, "it does not say who sent it")
         identity = identify(body, fallback=fallback, handles=self._handles)
         if identity is None:
             return await self._dispatch(body, headers)

@@ -7,8 +7,7 @@ import asyncio
 import json
 import logging
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +22,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.blocks.message import Message
 from bot.core.clock import Clock, Sleep, now, sleep
 from bot.core.errors import BotError
-from bot.http.budget import Budget, Budgeted, BudgetState, Purpose
+from bot.http.budget import Budgeted, Purpose
 from bot.http.transport import NEVER_SENT, WIRE_FAULTS, Session
+from bot.slack.limiter import Limiter
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,6 @@ JSON = {"Content-Type": "application/json;charset=utf-8"}
 HISTORY_PAGES = 10
 HISTORY_PAGE = 200
 CLOCK_MARGIN = timedelta(minutes=15)
-CHANNEL_A_MINUTE = 75
 MOST_WAIT_SECONDS = 20.0
 LONGEST_PAUSE_SECONDS = 600.0
 """The longest that a `Retry-After` is believed: asked again earlier Slack only refuses again, and nothing is lost."""
@@ -145,47 +144,6 @@ class _Queue:
     users: int = 0
 
 
-class Limiter:
-    """How many calls of one method a workspace takes in a minute, as its refusals taught; unlimited at first.
-
-    Up to what one channel is allowed, a refusal says nothing about the workspace.
-    """
-
-    def __init__(self, timer: Callable[[], float]) -> None:
-        self._timer = timer
-        self._budget = Budget(least_calls=CHANNEL_A_MINUTE)
-
-    @property
-    def held(self) -> Counter[Purpose]:
-        """How many calls were held back."""
-        return self._budget.held
-
-    @property
-    def a_minute(self) -> float:
-        """The learned limit, infinite while there is none."""
-        return self._budget.a_minute
-
-    def wait(self, purpose: Purpose = Purpose.DELIVERY) -> float:
-        """Return the seconds until the next call for a purpose may be made."""
-        return self._budget.wait(self._timer(), purpose)
-
-    def spend(self, calls: int = 1) -> None:
-        """Count calls that are made now."""
-        self._budget.spend(self._timer(), calls)
-
-    def refused(self, retry_after: float) -> None:
-        """Learn from a refusal."""
-        self._budget.refuse(self._timer(), retry_after)
-
-    def state(self) -> BudgetState:
-        """Return what this process knows."""
-        return self._budget.state(self._timer())
-
-    def learn(self, others: Iterable[BudgetState]) -> None:
-        """Take over what other processes know."""
-        self._budget.learn(self._timer(), others)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenReport:
     """What Slack tells of a token: its scopes (none where it does not say), and Slack's own time."""
@@ -199,7 +157,8 @@ class Sender:
 
     Posts and edits of a channel have a queue each, one call a second: no post waits for an edit. Each method has a
     limiter for each workspace. `token` returns a workspace's bot token. Raises the errors of this module. What would
-    have to wait longer than 20 s is SlackLimited at once: nobody's lease runs out here.
+    have to wait longer than 20 s is SlackLimited at once: nobody's lease runs out here. `refused` is told the method of
+    each call that Slack's limits refused, `waited` the method and the seconds of each wait for a limit or a turn.
     """
 
     def __init__(
@@ -211,8 +170,12 @@ class Sender:
         sleep: Sleep = sleep,
         timer: Callable[[], float] = time.monotonic,
         clock: Clock = now,
+        refused: Callable[[str], None] = lambda _method: None,
+        waited: Callable[[str, float], None] = lambda _method, _seconds: None,
     ) -> None:
         self._token = token
+        self._refused = refused
+        self._waited = waited
         self._sleep = sleep
         self._timer = timer
         self._session = session
@@ -265,6 +228,7 @@ class Sender:
             opened = (await self.call(team, "conversations.open", {"users": channel})).get("channel") or {}
             channel = str(opened.get("id") or channel)
         method = "conversations.replies" if thread else "conversations.history"
+        since = min(since, self._clock())  # a clock that was ahead may have been set right since
         oldest = since - CLOCK_MARGIN
         arguments: dict[str, Any] = {
             "channel": channel,
@@ -294,7 +258,7 @@ class Sender:
     async def upload(self, team: str, channel: str, *, name: str, content: bytes, title: str, thread: str = "") -> None:
         """Put a file into a channel (three requests)."""
         client = await self._client(team)
-        with faults():
+        with self._counted_faults("files.upload"):
             await client.files_upload_v2(
                 channel=channel, filename=name, content=content, title=title, thread_ts=thread or None
             )
@@ -312,14 +276,14 @@ class Sender:
         except SlackLimited as exc:
             if method in {"chat.postMessage", "chat.update"} or exc.retry_after > MOST_WAIT_SECONDS:
                 raise
-            await self._sleep(exc.retry_after)
+            await self._wait(method, exc.retry_after)
         return await self._call_once(team, method, arguments)
 
     async def _call_once(
         self, team: str, method: str, arguments: Mapping[str, object]
     ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         client = await self._client(team)
-        with faults():
+        with self._counted_faults(method):
             answer = (
                 await client.api_call(method, json=dict(arguments))
                 if _takes_json(method)
@@ -354,11 +318,11 @@ class Sender:
             "replace_original": replace,
             **message.payload(),
         }
-        with faults():
+        with self._counted_faults("response_url"):
             async with self._session.post(url, data=json.dumps(body), headers=JSON, proxy=self._proxy) as reply:
                 await reply.text()  # decoded, so that a page that is not Slack's is known
-        if reply.status == 429:
-            raise SlackLimited(_retry_after(reply.headers))
+            if reply.status == 429:
+                raise SlackLimited(_retry_after(reply.headers))
         if reply.status >= 500 or reply.status == 408:
             raise SlackUnsure
         if reply.status != 200:
@@ -374,6 +338,19 @@ class Sender:
                 await reply.text()
         if reply.status != 200:
             log.info("Slack does not delete a message that was used", extra={"status": reply.status})
+
+    @contextmanager
+    def _counted_faults(self, method: str) -> Iterator[None]:
+        try:
+            with faults():
+                yield
+        except SlackLimited:
+            self._refused(method)
+            raise
+
+    async def _wait(self, method: str, seconds: float) -> None:
+        self._waited(method, seconds)
+        await self._sleep(seconds)
 
     async def _client(self, team: str) -> AsyncWebClient:
         token = await self._token(team)
@@ -400,7 +377,7 @@ class Sender:
         queue.users += 1
         try:
             async with queue.lock:
-                await self._pause(queue, limiter)
+                await self._pause(method, queue, limiter)
                 limiter.spend()
                 try:
                     yield
@@ -412,13 +389,13 @@ class Sender:
         finally:
             queue.users -= 1
 
-    async def _pause(self, queue: _Queue, limiter: Limiter) -> None:
+    async def _pause(self, method: str, queue: _Queue, limiter: Limiter) -> None:
         waited = 0.0
         while (wait := max(queue.free_at - self._timer(), limiter.wait())) > 0:
             if waited + wait > MOST_WAIT_SECONDS:
                 limiter.held[Purpose.DELIVERY] += 1
                 raise SlackLimited(wait)
-            await self._sleep(wait)
+            await self._wait(method, wait)
             waited += wait
 
     def limiter(self, team: str, method: str) -> Limiter:

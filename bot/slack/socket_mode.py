@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.core.text import valid_tree
 from bot.http.transport import Session
 from bot.slack.deliveries import Take
+from bot.slack.payloads import checked
 from bot.slack.sender import SlackError, faults
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,13 @@ class SocketMode:
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         if request.type == "hello" or not isinstance(request.payload, dict):
             return
-        reply = await self._dispatch(valid_tree(request.payload), {}, fallback=request.envelope_id)
+        try:
+            delivered = checked(valid_tree(request.payload))
+        except (ValueError, RecursionError) as exc:
+            log.warning("a delivery of Socket Mode can't be read", extra={"kind": request.type, "why": str(exc)})
+            await client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
+            return
+        reply = await self._dispatch(delivered, {}, fallback=request.envelope_id)
         if reply.status >= 500:
             return  # not acked, so that Slack sends it again
         payload: dict[str, Any] | None = None

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, select, true
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, or_, select, true
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
 from bot.store.lookups import of_build
 from bot.store.mapping import ATTEMPT, BUILD
+from bot.store.recorded import COUNTS_GIVEN_UP
 from bot.store.redraws import mark_moved, redraw_cards, release_waiting
 from bot.store.rows import AttemptRow
 from bot.store.statements import Statement
 from bot.store.steps import pack, pack_counts, unpack, unpack_counts
 from bot.store.tables import UtcDateTime
 
-COUNTS_GIVEN_UP = -1
 """What `counts_tries` holds when issue counts were given up."""
 
 CLAIM_UNCOUNTED = Statement(
@@ -113,16 +113,16 @@ class Attempts(Repository):
         async with self._write() as db:
             await db.execute(later.values(counts_due_at=due_at, counts_tries=ATTEMPT.c.counts_tries - 1))
 
-    async def read_uploads_later(self, attempt_id: int, due_at: datetime) -> None:
-        """Claim an attempt once more, whose counts are read, for what it handed to an app store; counts the reads."""
-        later = ATTEMPT.update().where(ATTEMPT.c.id == attempt_id)
+    async def read_uploads_later(self, claimed: AttemptRow, due_at: datetime) -> None:
+        """Have an attempt read again, whose counts are read, for what it handed to an app store; counts the reads."""
+        later = ATTEMPT.update().where(_read_by(claimed))
         async with self._write() as db:
             await db.execute(later.values(counts_due_at=due_at, upload_reads=ATTEMPT.c.upload_reads + 1))
 
-    async def end_uploads(self, attempt_id: int) -> None:
+    async def end_uploads(self, claimed: AttemptRow) -> None:
         """Read no more of what an attempt handed to an app store."""
         async with self._write() as db:
-            await db.execute(ATTEMPT.update().where(ATTEMPT.c.id == attempt_id).values(counts_due_at=None))
+            await db.execute(ATTEMPT.update().where(_read_by(claimed)).values(counts_due_at=None))
 
     async def give_up_counts(self, claimed: AttemptRow) -> None:
         """Stop asking for a claimed attempt's issue counts; its notifications wait no longer, and its cards say so."""
@@ -196,6 +196,16 @@ class Attempts(Repository):
         )
         async with self._read() as db:
             return await ATTEMPT.all(db, query)
+
+
+def _read_by(claimed: AttemptRow) -> ColumnElement[bool]:
+    """Return the condition that nobody has claimed an attempt since, whether the counts of this claim are written or not."""
+    return and_(
+        ATTEMPT.c.id == claimed.id,
+        or_(ATTEMPT.c.counts_due_at.is_(None), ATTEMPT.c.counts_due_at == claimed.counts_due_at),
+        ATTEMPT.c.counts_tries == claimed.counts_tries,
+        ATTEMPT.c.upload_reads == claimed.upload_reads,
+    )
 
 
 def _fenced(claimed: AttemptRow) -> ColumnElement[bool]:

@@ -1,8 +1,8 @@
-"""Searches for the commit that broke a pipeline. A claim moves the row on, so that two processes don't take the same step."""
+"""Searches for the commit that broke a pipeline. A claim moves the row on, and who had it before writes nothing any more."""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, case, select
 
 from bot.store.database import Repository, put
 from bot.store.mapping import BISECTION, values
@@ -44,15 +44,28 @@ class Bisections(Repository):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        claimed = BISECTION.update().where(BISECTION.c.id.in_(due)).values(due_at=now + again)
+        claimed = (
+            BISECTION.update().where(BISECTION.c.id.in_(due)).values(due_at=now + again, fence=BISECTION.c.fence + 1)
+        )
         async with self._write() as db:
             return await BISECTION.all(db, claimed.returning(*BISECTION.columns))
 
-    async def save(self, row: BisectionRow, *, data: str, ts: str, due_at: datetime) -> None:
-        """Write how far a search has come, and when its next step is due."""
-        changed = BISECTION.update().where(BISECTION.c.id == row.id).values(data=data, ts=ts, due_at=due_at)
+    async def renew(self, claimed: BisectionRow, due_at: datetime) -> None:
+        """Keep a claimed search from others for longer; one that was stopped meanwhile stays due."""
+        later = BISECTION.update().where(_fenced(claimed), BISECTION.c.state == BisectionState.RUNNING.value)
         async with self._write() as db:
-            await db.execute(changed)
+            await db.execute(later.values(due_at=due_at))
+
+    async def save(self, claimed: BisectionRow, *, data: str, ts: str, due_at: datetime) -> bool:
+        """Write how far a search has come, and when its next step is due: now, where it was stopped meanwhile.
+
+        Return False where another process has claimed it since; nothing is written then.
+        """
+        is_stopped = BISECTION.c.state == BisectionState.STOPPING.value
+        changed = BISECTION.update().where(_fenced(claimed))
+        changed = changed.values(data=data, ts=ts, due_at=case((is_stopped, BISECTION.c.due_at), else_=due_at))
+        async with self._write() as db:
+            return bool((await db.execute(changed)).rowcount)
 
     async def stop(self, bisection_id: int, user: str, now: datetime) -> bool:
         """Have a running search end at its next step, which is due now; return whether it was running."""
@@ -63,8 +76,13 @@ class Bisections(Repository):
         async with self._write() as db:
             return bool((await db.execute(stopped)).rowcount)
 
-    async def end(self, row: BisectionRow, *, data: str) -> None:
-        """Write the end of a search: another one of its channel and pipeline may begin."""
-        ended = BISECTION.update().where(BISECTION.c.id == row.id)
+    async def end(self, claimed: BisectionRow, *, data: str) -> None:
+        """Write the end of a search: another one of its channel and pipeline may begin. It stays where another process has it."""
+        ended = BISECTION.update().where(_fenced(claimed))
         async with self._write() as db:
             await db.execute(ended.values(data=data, state=BisectionState.ENDED.value, running=None))
+
+
+def _fenced(claimed: BisectionRow) -> ColumnElement[bool]:
+    """Return the condition that nobody has claimed a search since."""
+    return and_(BISECTION.c.id == claimed.id, BISECTION.c.fence == claimed.fence)

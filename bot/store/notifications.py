@@ -133,6 +133,11 @@ class Notifications(Repository):
             oldest: datetime | None = await db.scalar(due)
         return oldest
 
+    async def count_held(self) -> int:
+        """Return how many notifications are held back."""
+        async with self._read() as db:
+            return int(await db.scalar(select(func.count()).where(NOTIFICATION.c.state == HELD)) or 0)
+
     async def waiting(self, teams: Collection[str], now: datetime) -> Waiting:
         """Return what of some workspaces is overdue or was refused before, and since when the oldest of it waits."""
         row = NOTIFICATION.c

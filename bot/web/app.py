@@ -30,7 +30,7 @@ class WebDependencies:
     provider_of: Callable[[str], Awaitable[AnyProvider | None]]
     webhooks: WebhookQueue
     checks: Mapping[str, Check]
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     installed: Callable[[str], Awaitable[None]]
     clock: Clock
     oauth: Oauth | None = None

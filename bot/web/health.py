@@ -39,7 +39,7 @@ class CachedCheck:
 class Health:
     """`/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, *, checks: Mapping[str, Check], metrics: Callable[[], tuple[bytes, str]]) -> None:
+    def __init__(self, *, checks: Mapping[str, Check], metrics: Callable[[], Awaitable[tuple[bytes, str]]]) -> None:
         self._checks = checks
         self._metrics = metrics
 
@@ -60,7 +60,7 @@ class Health:
 
     async def metrics(self, _request: Request) -> Response:
         """Return the metrics as Prometheus reads them."""
-        body, content_type = self._metrics()
+        body, content_type = await self._metrics()
         return Response(body, media_type=content_type)
 
 

@@ -150,7 +150,7 @@ async def muted_pipeline(target: Target, context: Context, *, everything: bool, 
     """Return the pipeline that a mute is about, None for everything."""
     if everything or (target.empty and await card_here(context) is None):
         return None
-    return await resolve_pipeline(target, context, acting=True, verb=verb)
+    return await resolve_pipeline(target.of_pipeline(verb), context, acting=True, verb=verb)
 
 
 def authorize(_args: Args, mute: Mute, context: Context) -> Sequence[Requirement]:

@@ -126,9 +126,11 @@ async def resolve(args: Args, context: Context) -> PipelineMatch | ConnectionsMa
     if args.kind is Kind.BUILDS and (connections := await _connections_meant(args.target, context)):
         return ConnectionsMatch(providers=tuple(connections), word=(args.target.pipeline or "").rstrip(":"))
     if args.kind is Kind.BUILDS:
-        return await resolve_pipeline(args.target, context, acting=False, verb="last")
+        return await resolve_pipeline(
+            args.target.of_pipeline("list builds", takes_ref=True), context, acting=False, verb="last"
+        )
     if args.kind is Kind.BRANCHES:
-        named = Target(pipeline=args.target.pipeline, url=args.target.url)
+        named = replace(args.target.of_pipeline("list branches", takes_ref=True), ref=None)
         return await resolve_pipeline(named, context, acting=False, verb="list branches")
     return None
 

@@ -165,9 +165,12 @@ def _judge_unnamed(channel: str, posts: Sequence[Posted], unnamed: Sequence[str]
 def _disordered(order: list[tuple[float, End]], channel: str) -> Iterator[str]:
     """Yield each notification that stands after one of a later end of its pipeline."""
     order.sort(key=lambda pair: pair[0])
-    for (_, earlier), (_, later) in itertools.pairwise(order):
+    for (before, earlier), (after, later) in itertools.pairwise(order):
         if _rank(later) < _rank(earlier):
-            yield f"{_label(later)} ({later.at:.3f}) after {_label(earlier)} ({earlier.at:.3f}) in #{channel}"
+            yield (
+                f"{_label(later)} (ended {later.at:.3f}, posted {after:.3f}) after"
+                f" {_label(earlier)} (ended {earlier.at:.3f}, posted {before:.3f}) in #{channel}"
+            )
 
 
 def _rank(end: End) -> tuple[float, int]:
@@ -220,13 +223,13 @@ def _judge_answers(
     others = [drawn(message) for message in _messages(load) if not _is_known_otherwise(message)]
     for request in load.requests:
         verdict.requests += 1
-        urls = {url for words, url in deliveries if request.words in words}
+        urls = {url for words, url in deliveries if _holds(words, request.words)}
         if not urls:
             verdict.refused += 1
             continue
         keys = {url.rpartition("/")[2] for url in urls if url}
         answers = [text for key in keys for text in by_url[key]]
-        answers += [text for text in others if request.mark in text]
+        answers += [text for text in others if _holds(text, request.mark)]
         repeated = sum(REPEATED in text for text in answers)
         verdict.said_repeated += repeated
         verdict.explained += sum("restarted" in text for text in answers)
@@ -239,6 +242,11 @@ def _judge_answers(
             )
         if len(answers) - repeated > 1:
             verdict.answered_twice.append(f"`{request.words}` ({request.deed}): {answers}")
+
+
+def _holds(text: str, words: str) -> bool:
+    """Return whether a text holds words, not as the beginning of others: `#15` is not in `#152`."""
+    return re.search(rf"{re.escape(words)}(?!\w)", text) is not None
 
 
 def _read(body: bytes) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from bot.core.errors import ProviderError
 from bot.core.models.builds import Build, BuildKey, Person
 from bot.core.models.cleaning import clean_fields
 from bot.core.models.refs import RefKind
@@ -190,10 +191,14 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """Builds that may have changed since the cursor, and the cursor to come back with."""
+    """Builds that may have changed since the cursor, and the cursor to come back with.
+
+    `held` is why some of them were not read (None: nothing, or only the time): the cursor brings them again.
+    """
 
     builds: tuple[Build, ...]
     cursor: str | None
+    held: ProviderError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

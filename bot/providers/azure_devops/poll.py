@@ -1,12 +1,13 @@
 """The poll of projects: which builds ended, which run, which wait for an approval."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
 
-from bot.core.errors import AuthFailed, NotFound
+from bot.core.errors import AuthFailed, NotFound, ProviderError, RateLimited
 from bot.core.models import Build, BuildKey, Changes, Status, Watched
 from bot.http.client import Query
 from bot.providers.azure_devops import wire
@@ -15,6 +16,7 @@ from bot.providers.azure_devops.convert import STOPPED_EARLY
 from bot.providers.azure_devops.urls import project_path
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import parse_items
+from bot.providers.base.partial import PartialRead, first_error, in_turn, raise_error, read_some
 
 BUILD_IDS = 100
 TIMELINES = 50
@@ -35,6 +37,16 @@ class AzureCursor(PollCursor, frozen=True):
     reported: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ProjectPoll:
+    """What the poll of one project came to; `is_whole` unless ends are left for the next one."""
+
+    builds: tuple[Build, ...]
+    reported: frozenset[str]
+    is_whole: bool
+    error: ProviderError | None
+
+
 class Poll:
     """The requests of `changes`."""
 
@@ -44,23 +56,44 @@ class Poll:
     async def changes(self, text: str | None, watched: Watched, now: datetime) -> Changes:
         """Return what may have changed in the watched projects; an end is reported once, but for unfinished builds."""
         cursor = AzureCursor.decode(text) or AzureCursor()
-        changed: list[Build] = []
-        reported: set[str] = set()
         pipelines = watched.pipelines | {key.pipeline for key in watched.unfinished}
-        for project in sorted({_project(pipeline) for pipeline in pipelines}):
+        projects = in_turn({_project(pipeline) for pipeline in pipelines}, cursor.behind)
+
+        async def read(project: str) -> _ProjectPoll:
             unfinished = frozenset(key for key in watched.unfinished if _project(key.pipeline) == project)
             listed = await self._listed(project, cursor, unfinished, now)
             builds = [build for build in listed if build.pipeline in watched.pipelines or build.key in unfinished]
-            reported |= {_end(build) for build in builds if build.completed}
             ended = [
                 build
                 for build in builds
                 if build.completed and (_end(build) not in cursor.reported or build.key in unfinished)
             ]
-            changed += await self._with_timelines(ended)
-            changed += await self._with_approvals(project, [build for build in builds if not build.completed])
-        following = AzureCursor(since=now, tick=cursor.tick + 1, reported=frozenset(reported))
-        return Changes(builds=tuple(changed), cursor=following.encode())
+            timelines = await self._with_timelines(ended)
+            held = await self._with_approvals(project, [build for build in builds if not build.completed])
+            left = {build.key for build in timelines.left}
+            return _ProjectPoll(
+                builds=(*timelines.results, *held.results),
+                reported=frozenset(_end(build) for build in builds if build.completed and build.key not in left),
+                is_whole=not left,
+                error=first_error(timelines.error, held.error),
+            )
+
+        polls = await read_some(projects, read)
+        if not polls.answers:
+            raise_error(polls.error)
+        behind = {*polls.left, *(project for project, poll in polls.answers if not poll.is_whole)}
+        reported = frozenset(end for poll in polls.results for end in poll.reported)
+        following = AzureCursor(
+            since=now if not behind else cursor.since or now,
+            tick=cursor.tick + 1,
+            reported=reported if not behind else reported | cursor.reported,
+            behind=tuple(sorted(behind)),
+        )
+        return Changes(
+            builds=tuple(build for poll in polls.results for build in poll.builds),
+            cursor=following.encode(),
+            held=first_error(polls.error, *(poll.error for poll in polls.results)),
+        )
 
     async def _listed(
         self, project: str, cursor: AzureCursor, unfinished: Collection[BuildKey], now: datetime
@@ -89,32 +122,38 @@ class Poll:
             for build in parse_items(page, lambda payload: self._client.read(payload, project))
         ]
 
-    async def _with_timelines(self, builds: Iterable[Build]) -> list[Build]:
+    async def _with_timelines(self, builds: Iterable[Build]) -> PartialRead[Build, Build]:
         """Return builds with their jobs; of many that ended at once only the first fifty, red ones before others."""
         ordered = sorted(builds, key=lambda build: build.conclusion not in STOPPED_EARLY)
-        return [
-            await self._client.with_timeline(build) if position < TIMELINES else build
-            for position, build in enumerate(ordered)
-        ]
+        plain = frozenset(build.key for build in ordered[TIMELINES:])
 
-    async def _with_approvals(self, project: str, builds: list[Build]) -> list[Build]:
+        async def read(build: Build) -> Build:
+            return build if build.key in plain else await self._client.with_timeline(build)
+
+        in_order = sorted(ordered, key=lambda build: (build.completed_at is None, build.completed_at, build.id))
+        return await read_some(in_order, read, group=lambda build: build.pipeline)
+
+    async def _with_approvals(self, project: str, builds: list[Build]) -> PartialRead[Build, Build]:
         """Return unfinished builds, saying which of them wait for an approval."""
         if not any(build.status is Status.IN_PROGRESS for build in builds):
-            return builds
+            return PartialRead(answers=tuple((build, build) for build in builds))
         if APPROVALS in self._client.absent:
             return await self._with_timelines(builds)
         try:
             query: Query = {"state": "pending", "top": PER_PAGE}
             listed = await self._client.get(project_path(project, "pipelines", "approvals"), query)
             pending = list(parse_items(listed.items("value"), wire.Approval.of))
+        except RateLimited as exc:
+            return PartialRead(left=tuple(builds), error=exc)
         except REFUSED as exc:
             if isinstance(exc, AuthFailed | NotFound):
                 self._client.absent.add(APPROVALS)
             return await self._with_timelines(builds)
         owners = {str(item.pipeline.owner.id) for item in pending if item.pipeline and item.pipeline.owner}
         if len(pending) < PER_PAGE and all(item.pipeline and item.pipeline.owner for item in pending):
-            held = [build for build in builds if build.id in owners]
-            return [build for build in builds if build.id not in owners] + await self._with_timelines(held)
+            others = tuple((build, build) for build in builds if build.id not in owners)
+            held = await self._with_timelines([build for build in builds if build.id in owners])
+            return PartialRead(answers=(*others, *held.answers), left=held.left, error=held.error)
         return await self._with_timelines(builds)
 
 

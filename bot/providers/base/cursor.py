@@ -5,11 +5,14 @@ from typing import Self
 import msgspec
 
 
-class PollCursor(msgspec.Struct, frozen=True):
+class PollCursor(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a poll of `changes` stands. Each provider's cursor is a subclass whose fields all have defaults.
 
-    A field that is a time must be aware; one without a zone is discarded with the cursor.
+    A field that is a time must be aware; one without a zone is discarded with the cursor. `behind` names what the last
+    poll had no budget for: it comes first in the next one.
     """
+
+    behind: tuple[str, ...] = ()
 
     @classmethod
     def decode(cls, text: str | None) -> Self | None:

@@ -12,6 +12,7 @@ from bot.core.errors import Rejected
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.http.client import Query
 from bot.providers.base.cursor import PollCursor
+from bot.providers.base.partial import read_some
 from bot.providers.buildkite.client import BuildkiteClient
 
 ACTIVE = ("creating", "scheduled", "running", "failing", "canceling")
@@ -63,10 +64,8 @@ class Poll:
                 builds[build.key] = build
         unlisted = watched.unfinished - builds.keys()
         still_waiting = {key for key in unlisted if waiting_key(key) in state.waiting}
-        for key in sorted(unlisted - still_waiting):
-            straggler = await build_or_none(key)
-            if straggler is not None:
-                builds[key] = straggler
+        singly = await read_some(sorted(unlisted - still_waiting), build_or_none)
+        builds |= {key: build for key, build in singly.answers if build is not None}
         changed = tuple(
             build for build in builds.values() if build.pipeline in watched.pipelines or build.key in watched.unfinished
         )
@@ -74,7 +73,7 @@ class Poll:
             waiting_key(build.key) for build in changed if build.waiting and not build.completed
         }
         following = Cursor(since=now, tick=state.tick + 1, waiting=frozenset(waiting))
-        return Changes(builds=changed, cursor=following.encode())
+        return Changes(builds=changed, cursor=following.encode(), held=singly.error)
 
     async def _listed(self, query: Query, *, ceiling: int = 100) -> AsyncIterator[Build]:
         async for build in self._client.all_builds(self._read, query, ceiling=ceiling):

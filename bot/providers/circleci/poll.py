@@ -12,15 +12,17 @@ from bot.core.errors import NotFound
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.memory import AbsentOperations
+from bot.providers.base.partial import first_error, read_some
 from bot.providers.base.times import parse_time
 from bot.providers.circleci import urls, wire
-from bot.providers.circleci.client import CircleCIClient, all_of
+from bot.providers.circleci.client import CircleCIClient
 
 OVERLAP = timedelta(minutes=3)
 """How far back a new build may still appear in the list."""
 FIRST_POLL = timedelta(hours=1)
 CHANGE_PAGES = 10
 MOST_RERUNS = 20
+AT_ONCE = 8
 RECENT_JOBS = "recent-builds"
 
 BuildOrNone = Callable[[BuildKey], Awaitable[Build | None]]
@@ -71,34 +73,56 @@ class Poll:
             if urls.fold(raw.project_slug) in names
             and (raw.id in open_ids or (raw.id not in state.seen and (parse_time(raw.created_at) or since) >= oldest))
         ]
-        builds: dict[str, Build] = {}
-        runs: set[str] = set()
-        for raw, workflows in zip(due, await all_of(self._client.workflows(raw.id) for raw in due), strict=True):
-            builds[raw.id] = await self._tell(raw, workflows)
-            runs.update(workflow.id for workflow in workflows)
-        missing = sorted(key for key in watched.unfinished if key.id not in builds)
-        for straggler in await all_of(build_or_none(key) for key in missing):
-            if straggler is not None:
-                builds[straggler.id] = straggler
-        recent = await self._recent_runs(names)
+        reading = await read_some(
+            sorted(due, key=lambda raw: raw.created_at or ""),
+            self._read,
+            group=lambda raw: urls.fold(raw.project_slug),
+            at_once=AT_ONCE,
+        )
+        builds = {raw.id: build for raw, (build, _) in reading.answers}
+        runs = {workflow for _, (_, workflows) in reading.answers for workflow in workflows}
+        left = {raw.id for raw in reading.left}
+        behind = {urls.fold(raw.project_slug) for raw in reading.left}
+        missing = sorted(
+            key for key in watched.unfinished if key.id not in builds and urls.fold(key.pipeline) not in behind
+        )
+        singly = await read_some(missing, build_or_none, at_once=AT_ONCE)
+        builds |= {build.id: build for build in singly.results if build is not None}
+        is_short = first_error(reading.error, singly.error) is not None or bool(reading.left)
+        listing = await read_some([] if is_short else [names], self._recent_runs)
+        recent = {run for runs_listed in listing.results for run in runs_listed}
         unknown = recent - runs - state.runs if state.runs is not None else set()
-        reruns = sorted(unknown)[:MOST_RERUNS]
-        known = frozenset(builds)
-        for build in await all_of(self._of_run(run, names, known, build_or_none) for run in reruns):
-            if build is not None:
-                builds[build.id] = build
+        read_already = frozenset(builds)
+
+        async def rerun(run: str) -> Build | None:
+            return await self._of_run(run, names, read_already, build_or_none)
+
+        reruns = await read_some(sorted(unknown)[:MOST_RERUNS], rerun, at_once=AT_ONCE)
+        builds |= {build.id: build for build in reruns.results if build is not None}
         created = [time for raw in newest if (time := parse_time(raw.created_at)) is not None]
-        moved = max([since, *created])
+        moved = max([since, *created]) if not left else since
         following = Cursor(
             since=moved,
-            seen=frozenset(raw.id for raw in newest if (parse_time(raw.created_at) or moved) >= moved - OVERLAP),
-            runs=frozenset((recent | runs) - (unknown - set(reruns))),
+            seen=frozenset(
+                raw.id
+                for raw in newest
+                if raw.id not in left and (parse_time(raw.created_at) or moved) >= moved - OVERLAP
+            ),
+            runs=frozenset((recent | runs) - (unknown - {run for run, _ in reruns.answers}))
+            if listing.answers
+            else state.runs and state.runs | runs,
         )
         # a project is watched under one spelling of its name
         changed = (
             replace(build, pipeline=names.get(urls.fold(build.pipeline), build.pipeline)) for build in builds.values()
         )
-        return Changes(builds=tuple(changed), cursor=following.encode())
+        held = first_error(reading.error, singly.error, listing.error, reruns.error)
+        return Changes(builds=tuple(changed), cursor=following.encode(), held=held)
+
+    async def _read(self, raw: wire.PipelineWire) -> tuple[Build, list[str]]:
+        """Return a build and the ids of its workflows."""
+        workflows = await self._client.workflows(raw.id)
+        return await self._tell(raw, workflows), [workflow.id for workflow in workflows]
 
     async def _newest(self, oldest: datetime) -> AsyncIterator[wire.PipelineWire]:
         """Yield the organization's newest builds, back to those that cannot be news any more."""

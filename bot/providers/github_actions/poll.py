@@ -4,26 +4,27 @@ Page: "Best practices for using the REST API", read in August 2026: an answer 30
 token that got it, so the first poll after a new token of an installation reads the list whole.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import httpx
 import msgspec
 
-from bot.core.errors import NotFound, ProviderError
+from bot.core.errors import NotFound, ProviderError, RateLimited, Unavailable
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.http.client import ApiClient
 from bot.http.paging import link_next
 from bot.http.reply import Reply
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.base.partial import first_error, in_turn, raise_error, read_some
 from bot.providers.github_actions import convert, wire
 from bot.providers.github_actions.client import Client
 from bot.providers.github_actions.urls import Location
 
 PER_PAGE = 30
 FURTHER_PER_PAGE = 100
+AT_ONCE = 8
 SLOW_EVERY = 5
 """Every how many polls single runs are read that wait for a person, are gone, or read completed already."""
 ENDED = "."
@@ -80,11 +81,13 @@ class _Repository:
 
 @dataclass(slots=True)
 class _RepositoryPoll:
-    """What one poll of one repository came to."""
+    """What one poll of one repository came to; `held` is why some of its runs were not read, `left` are new ones."""
 
     builds: dict[BuildKey, Build] = field(default_factory=dict)
     listed: KnownList | None = None
     singles: dict[str, KnownRun] = field(default_factory=dict)
+    left: frozenset[str] = frozenset()
+    held: ProviderError | None = None
     error: ProviderError | None = None
 
 
@@ -105,22 +108,27 @@ class Poll:
         """
         before = Cursor.decode(cursor) or Cursor()
         repositories = self._by_repository(watched)
-        polls = await asyncio.gather(*(self._poll(it, name, before) for name, it in repositories.items()))
-        errors = [poll.error for poll in polls if poll.error is not None]
+
+        async def read(name: str) -> _RepositoryPoll:
+            return await self._poll(repositories[name], name, before)
+
+        polls = await read_some(in_turn(repositories, before.behind), read, at_once=AT_ONCE)
+        if not polls.answers:
+            raise_error(polls.error)
+        errors = [poll.error for poll in polls.results if poll.error is not None]
         grave = [exc for exc in errors if not isinstance(exc, NotFound) and exc.status != httpx.codes.FORBIDDEN]
-        if grave or (errors and len(errors) == len(polls)):
+        if grave or (errors and len(errors) == len(polls.results)):
             raise (grave or errors)[0]
-        builds: dict[BuildKey, Build] = {}
-        lists: dict[str, KnownList] = {}
-        singles: dict[str, KnownRun] = {}
-        for name, poll in zip(repositories, polls, strict=True):
-            builds |= poll.builds
-            listed = poll.listed if poll.error is None else before.lists.get(name)
-            if listed is not None:
-                lists[name] = listed
-            singles |= poll.singles
-        after = Cursor(tick=before.tick + 1, lists=lists, singles=singles)
-        return Changes(builds=tuple(builds.values()), cursor=after.encode())
+        builds = {key: build for poll in polls.results for key, build in poll.builds.items()}
+        lists = {name: before.lists[name] for name in repositories if name in before.lists}
+        lists |= {name: poll.listed for name, poll in polls.answers if poll.error is None and poll.listed is not None}
+        singles = {name: known for poll in polls.results for name, known in poll.singles.items()}
+        if polls.left:
+            singles = {**before.singles, **singles}
+        behind = {*polls.left, *(name for name, poll in polls.answers if poll.held is not None)}
+        after = Cursor(tick=before.tick + 1, lists=lists, singles=singles, behind=tuple(sorted(behind)))
+        held = first_error(polls.error, *(poll.held for poll in polls.results))
+        return Changes(builds=tuple(builds.values()), cursor=after.encode(), held=held)
 
     def _by_repository(self, watched: Watched) -> Mapping[str, _Repository]:
         repositories: dict[str, _Repository] = {}
@@ -139,23 +147,38 @@ class Poll:
         poll = _RepositoryPoll()
         try:
             if repository.pipelines:
-                poll.listed = await self._list(repository, before.lists.get(name), poll.builds)
-            marks = poll.listed.marks if poll.listed else {}
-            for key in repository.unfinished.values():
-                # what the list shows and is not new is as it was; unless it reads completed there, and not here
-                if key in poll.builds or (key.id in marks and not marks[key.id].endswith(ENDED)):
-                    continue
-                single = f"{name}/{key.id}"
-                known = before.singles.get(single) or KnownRun(slow=key.id in marks)
-                is_due = not known.slow or before.tick % SLOW_EVERY == 0
-                poll.singles[single] = await self._single(key, known, poll.builds) if is_due else known
+                await self._list(repository, before.lists.get(name), poll)
+            await self._singles(repository, name, before, poll)
+        except (RateLimited, Unavailable):
+            raise
         except ProviderError as exc:
             poll.error = exc
         return poll
 
-    async def _list(
-        self, repository: _Repository, before: KnownList | None, builds: dict[BuildKey, Build]
-    ) -> KnownList:
+    async def _singles(self, repository: _Repository, name: str, before: Cursor, poll: _RepositoryPoll) -> None:
+        """Read the unfinished runs that the list does not show, those that change rarely at every fifth poll."""
+        marks = poll.listed.marks if poll.listed else {}
+        due: list[tuple[str, BuildKey, KnownRun]] = []
+        for key in repository.unfinished.values():
+            # what the list shows and is not new is as it was; unless it reads completed there, and not here
+            if key in poll.builds or key.id in poll.left or (key.id in marks and not marks[key.id].endswith(ENDED)):
+                continue
+            single = f"{name}/{key.id}"
+            last = before.singles.get(single) or KnownRun(slow=key.id in marks)
+            poll.singles[single] = last
+            if not last.slow or before.tick % SLOW_EVERY == 0:
+                due.append((single, key, last))
+
+        async def read(item: tuple[str, BuildKey, KnownRun]) -> KnownRun:
+            _, key, last = item
+            return await self._single(key, last, poll.builds)
+
+        reading = await read_some(due, read)
+        poll.singles |= {single: run for (single, _, _), run in reading.answers}
+        poll.held = first_error(poll.held, reading.error)
+
+    async def _list(self, repository: _Repository, before: KnownList | None, poll: _RepositoryPoll) -> None:
+        """Read a repository's newest runs, with the jobs of those that ended, into its poll."""
         path = repository.path
         if before is not None and before.path != path:
             same_list, etag = None, None
@@ -163,25 +186,35 @@ class Poll:
             same_list, etag = before, before.etag if before is not None else None
         reply = await self._api.get_if_changed(path, {"per_page": PER_PAGE}, etag)
         if reply is None:
-            return before or KnownList(path=path)
+            poll.listed = before or KnownList(path=path)
+            return
         runs = _runs(reply)
         if same_list is not None and link_next(reply) and all(run.id > same_list.newest for run in runs):
             runs = await self._back_to(path, same_list.newest)
-        marks: dict[str, str] = {}
-        for run in runs:
-            pipeline = repository.pipeline_of(run)
-            if pipeline is None:
-                continue
-            number, mark = str(run.id), _mark(run)
-            marks[number] = mark
-            if before is not None and before.marks.get(number) == mark:
-                continue
-            is_news = before is not None and (run.id > before.newest or number in before.marks)
-            is_awaited = is_news or number in repository.unfinished
-            build = await self._client.whole(run, pipeline) if is_awaited else self._client.as_build(run, pipeline)
-            builds[build.key] = build
+        pipelines = {run.id: pipeline for run in runs if (pipeline := repository.pipeline_of(run)) is not None}
+        marks = {str(run.id): _mark(run) for run in runs if run.id in pipelines}
+        old_marks = before.marks if before is not None else {}
+        news = [run for run in runs if run.id in pipelines and old_marks.get(str(run.id)) != marks[str(run.id)]]
+
+        async def read(run: wire.Run) -> Build:
+            is_news = before is not None and (run.id > before.newest or str(run.id) in old_marks)
+            is_awaited = is_news or str(run.id) in repository.unfinished
+            pipeline = pipelines[run.id]
+            return await self._client.whole(run, pipeline) if is_awaited else self._client.as_build(run, pipeline)
+
+        reading = await read_some(sorted(news, key=_changed), read, group=lambda run: pipelines[run.id])
+        poll.builds |= {build.key: build for build in reading.results}
+        poll.left = frozenset(str(run.id) for run in reading.left)
+        poll.held = reading.error
+        # what is left is read again: it has no mark, the list is asked for whole, and the newest stays where it was
+        kept = {number: mark for number, mark in marks.items() if number not in poll.left}
         newest = max((run.id for run in runs), default=0)
-        return KnownList(path=path, etag=reply.etag, newest=newest, marks=marks)
+        if poll.left and before is None:
+            return
+        if poll.left and before is not None:
+            kept |= {number: old_marks[number] for number in poll.left if number in old_marks}
+            newest = before.newest
+        poll.listed = KnownList(path=path, etag=None if poll.left else reply.etag, newest=newest, marks=kept)
 
     async def _back_to(self, path: str, newest: int) -> list[wire.Run]:
         """Return the runs down to what was known before: many have begun since the last poll."""
@@ -208,6 +241,11 @@ class Poll:
 
 def _runs(reply: Reply) -> list[wire.Run]:
     return list(parse_items(reply.items("workflow_runs"), wire.Run.of))
+
+
+def _changed(run: wire.Run) -> tuple[str, int]:
+    """Return what sorts runs by their last change."""
+    return (run.updated_at or "", run.id)
 
 
 def _mark(run: wire.Run) -> str:

@@ -9,14 +9,23 @@ from typing import Final
 import msgspec
 
 from bot.core.clock import Clock
-from bot.core.errors import AuthFailed, NotFound, ProviderError, Rejected, UnexpectedResponse
+from bot.core.errors import (
+    AuthFailed,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    Unavailable,
+    UnexpectedResponse,
+)
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.http.client import ApiClient
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
+from bot.providers.base.partial import PartialRead, first_error, in_turn, raise_error, read_some
 from bot.providers.base.times import parse_time
 from bot.providers.gitlab import urls, wire
-from bot.providers.gitlab.client import PER_PAGE, GitLabClient
+from bot.providers.gitlab.client import AT_ONCE, PER_PAGE, GitLabClient
 from bot.providers.gitlab.graphql import PROJECTS_AT_ONCE, Graph, ProjectChanges, TooComplex, instant, server_time
 
 log = logging.getLogger(__name__)
@@ -54,6 +63,19 @@ class Answered:
     runs: tuple[tuple[wire.PipelineRun, wire.Commit | None], ...] = ()
     at: int | None = None
     error: ProviderError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """A run that changed since the last poll, with its commit where that is known."""
+
+    project: str
+    run: wire.PipelineRun
+    commit: wire.Commit | None
+
+    def of_project(self) -> str:
+        """Return the project whose runs are recorded in order."""
+        return self.project
 
 
 ReadWhole = Callable[[wire.PipelineRun, str, wire.Commit | None], Awaitable[Build]]
@@ -94,50 +116,64 @@ class Poll:
         """
         previous = Cursor.decode(cursor) or Cursor()
         now = int(self._clock().timestamp())
-        new = sorted(each for each in watched.pipelines if each not in previous.at)
-        old = sorted(each for each in watched.pipelines if each in previous.at)
-        answers = await self._client.each(self._first, new)
-        answers += await self._again(old, previous)
+        turn = in_turn(watched.pipelines, previous.behind)
+        first = await read_some([each for each in turn if each not in previous.at], self._first, at_once=AT_ONCE)
+        again = await self._again([each for each in turn if each in previous.at], previous)
+        answers = [*first.results, *again.results]
+        if not answers:
+            raise_error(first.error, again.error)
         if answers and all(each.error for each in answers):
             raise next(each.error for each in answers if each.error)
-        seen = {str(run.id): _mark(run) for each in answers for run, _ in each.runs}
         news = [
-            (each.project, run, commit)
+            News(project=each.project, run=run, commit=commit)
             for each in answers
-            for run, commit in each.runs
+            for run, commit in sorted(each.runs, key=_moved)
             if previous.seen.get(str(run.id)) != _mark(run)
         ]
-        builds = {build.key: build for build in await self._client.each(self._detail, news) if build is not None}
+        details = await read_some(news, self._detail, group=News.of_project, at_once=AT_ONCE)
+        builds = {build.key: build for build in details.results if build is not None}
+        left = {str(each.run.id) for each in details.left}
+        seen = {str(run.id): _mark(run) for each in answers for run, _ in each.runs if str(run.id) not in left}
+        behind = {each.project for each in details.left}
         sweep = now - previous.swept >= SWEEP_SECONDS
         missing = [
             key
             for key in sorted(watched.unfinished - builds.keys())
-            if (sweep and key.id not in seen) or key.pipeline not in watched.pipelines
+            if ((sweep and key.id not in seen) or key.pipeline not in watched.pipelines) and key.pipeline not in behind
         ]
-        for build in await self._client.each(self._build_or_none, missing):
-            if build is not None:
-                builds[build.key] = build
-        reached = {each.project: each.at if each.at is not None else now for each in answers if each.error is None}
-        kept = {each: previous.at[each] for each in old if each not in reached}
-        after = Cursor(at={**kept, **reached}, seen=seen, swept=now if sweep else previous.swept)
-        return Changes(builds=tuple(builds.values()), cursor=after.encode())
+        singly = await read_some(missing, self._build_or_none, at_once=AT_ONCE)
+        builds |= {build.key: build for build in singly.results if build is not None}
+        reached = {
+            each.project: each.at if each.at is not None else now
+            for each in answers
+            if each.error is None and each.project not in behind
+        }
+        kept = {each: at for each, at in previous.at.items() if each in watched.pipelines and each not in reached}
+        after = Cursor(
+            at={**kept, **reached},
+            seen=seen if not (first.left or again.left) else {**previous.seen, **seen},
+            swept=now if sweep and not singly.left else previous.swept,
+            behind=tuple(sorted({*first.left, *again.left, *behind})),
+        )
+        held = first_error(first.error, again.error, details.error, singly.error)
+        return Changes(builds=tuple(builds.values()), cursor=after.encode(), held=held)
 
-    async def _detail(self, news: tuple[str, wire.PipelineRun, wire.Commit | None]) -> Build | None:
-        project, run, commit = news
+    async def _detail(self, news: News) -> Build | None:
+        run = news.run
         try:
-            if commit is not None:
-                return await self._whole(run, project, commit)
-            return await self._build(project, str(run.id))
+            if news.commit is not None:
+                return await self._whole(run, news.project, news.commit)
+            return await self._build(news.project, str(run.id))
         except NotFound:  # deleted since the list was made
             return None
         except UnexpectedResponse as exc:  # one odd build spoils no poll
             log.warning("a build of a poll does not read", extra={"error": str(exc), "build": run.id})
             return None
 
-    async def _again(self, projects: list[str], previous: Cursor) -> list[Answered]:
+    async def _again(self, projects: list[str], previous: Cursor) -> PartialRead[str, Answered]:
         """Ask about projects that were asked about before, in fifties where GraphQL answers."""
         if not projects:
-            return []
+            return PartialRead()
         now = self._clock()
         if self._rest_until is None or now >= self._rest_until:
             try:
@@ -146,10 +182,12 @@ class Poll:
                 self._rest_until = now + GRAPHQL_REST
         return await self._by_rest(projects, previous)
 
-    async def _by_graph(self, projects: list[str], previous: Cursor) -> list[Answered]:
-        answers: list[Answered] = []
+    async def _by_graph(self, projects: list[str], previous: Cursor) -> PartialRead[str, Answered]:
+        answers: list[tuple[str, Answered]] = []
+        alone: list[str] = []
         size = PROJECTS_AT_ONCE
         left = list(projects)
+        error: ProviderError | None = None
         while left:
             batch = left[:size]
             since = instant(min(previous.at[each] for each in batch) - OVERLAP_SECONDS)
@@ -160,15 +198,22 @@ class Poll:
                     raise
                 size = len(batch) // 2
                 continue
+            except (RateLimited, Unavailable) as exc:
+                error = exc
+                break
             left = left[size:]
-            shown = {each.project: each for each in answered}
-            whole = [each for each in batch if each in shown and not shown[each].more]
-            answers += [_answered(shown[each], at) for each in whole]
-            # a project that GraphQL hides, or where more happened than it shows, is asked about by itself
-            answers += await self._by_rest([each for each in batch if each not in whole], previous)
-        return answers
+            whole = {each.project: each for each in answered if not each.more}
+            answers += [(each, _answered(whole[each], at)) for each in batch if each in whole]
+            alone += [each for each in batch if each not in whole]
+        # a project that GraphQL hides, or where more happened than it shows, is asked about by itself
+        rest = await self._by_rest(alone, previous)
+        return PartialRead(
+            answers=(*answers, *rest.answers),
+            left=(*left, *rest.left),
+            error=error if error is not None else rest.error,
+        )
 
-    async def _by_rest(self, projects: list[str], previous: Cursor) -> list[Answered]:
+    async def _by_rest(self, projects: list[str], previous: Cursor) -> PartialRead[str, Answered]:
         async def ask(project: str) -> Answered:
             query: dict[str, str | int] = {
                 "updated_after": instant(previous.at[project] - OVERLAP_SECONDS),
@@ -178,7 +223,7 @@ class Poll:
             }
             return await self._list(project, query, SEARCH_PAGES)
 
-        return await self._client.each(ask, projects)
+        return await read_some(projects, ask, at_once=AT_ONCE)
 
     async def _first(self, project: str) -> Answered:
         return await self._list(project, {"per_page": FIRST_BUILDS}, 1)
@@ -211,6 +256,13 @@ def _answered(changes: ProjectChanges, at: int | None) -> Answered:
     )
 
 
+def _moved(entry: tuple[wire.PipelineRun, wire.Commit | None]) -> tuple[float, int]:
+    """Return what sorts runs by their last change."""
+    run, _ = entry
+    at = parse_time(run.updated_at)
+    return (at.timestamp() if at else 0.0, run.id)
+
+
 def _mark(run: wire.PipelineRun) -> str:
     """Return what distinguishes one state of a build from the next. GraphQL's times have whole seconds, so the word counts."""
     at = parse_time(run.updated_at)
@@ -229,33 +281,43 @@ class NewestPagePoll:
 
         Requests per tick: one for each project, and one for each unfinished build off its page.
         """
-        marks = (NewestPages.decode(cursor) or NewestPages()).at
-        projects = sorted(watched.pipelines)
-        pages = await self._client.each(self._page, projects)
-        errors = [page.error for page in pages if page.error is not None]
-        if errors and len(errors) == len(pages):
+        previous = NewestPages.decode(cursor) or NewestPages()
+        marks = previous.at
+        pages = await read_some(in_turn(watched.pipelines, previous.behind), self._page, at_once=AT_ONCE)
+        if not pages.answers:
+            raise_error(pages.error)
+        errors = [page.error for page in pages.results if page.error is not None]
+        if errors and len(errors) == len(pages.results):
             raise errors[0]
-        builds: dict[BuildKey, Build] = {}
-        after: dict[str, dict[str, str]] = {}
-        for page in pages:
-            before = marks.get(page.project, {})
-            if page.error is not None:
-                after[page.project] = before
-                continue
-            after[page.project] = {str(raw.id): _old_mark(raw) for raw in page.builds}
-            for raw in page.builds:
-                if before.get(str(raw.id)) != _old_mark(raw):
-                    build = await self._read(raw, page.project)
-                    builds[build.key] = build
+        news = [
+            OldNews(project=page.project, build=raw)
+            for page in pages.results
+            for raw in sorted(page.builds, key=_old_end)
+            if marks.get(page.project, {}).get(str(raw.id)) != _old_mark(raw)
+        ]
+        read = await read_some(news, self._read_news, group=OldNews.of_project, at_once=AT_ONCE)
+        builds = {build.key: build for build in read.results}
+        after = {project: marks[project] for project in watched.pipelines if project in marks}
+        for page in pages.results:
+            if page.error is None:
+                after[page.project] = {str(raw.id): _old_mark(raw) for raw in page.builds}
+        for left in read.left:
+            after[left.project].pop(str(left.build.id), None)
+        behind = {left.project for left in read.left}
         missing = [
             key
             for key in sorted(watched.unfinished - builds.keys())
-            if key.id not in after.get(key.pipeline, {}) or key.pipeline not in watched.pipelines
+            if (key.id not in after.get(key.pipeline, {}) or key.pipeline not in watched.pipelines)
+            and key.pipeline not in behind
         ]
-        for straggler in await self._client.each(build_or_none, missing):
-            if straggler is not None:
-                builds[straggler.key] = straggler
-        return Changes(builds=tuple(builds.values()), cursor=NewestPages(at=after).encode())
+        singly = await read_some(missing, build_or_none, at_once=AT_ONCE)
+        builds |= {build.key: build for build in singly.results if build is not None}
+        following = NewestPages(at=after, behind=tuple(sorted({*pages.left, *behind})))
+        held = first_error(pages.error, read.error, singly.error)
+        return Changes(builds=tuple(builds.values()), cursor=following.encode(), held=held)
+
+    async def _read_news(self, news: "OldNews") -> Build:
+        return await self._read(news.build, news.project)
 
     async def _page(self, project: str) -> "OldPage":
         """Return the newest page of a project, or why it could not be seen."""
@@ -276,6 +338,23 @@ class OldPage:
     project: str
     builds: tuple[wire.OldBuild, ...] = ()
     error: ProviderError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldNews:
+    """A build of API v3 that changed since the last poll."""
+
+    project: str
+    build: wire.OldBuild
+
+    def of_project(self) -> str:
+        """Return the project whose builds are recorded in order."""
+        return self.project
+
+
+def _old_end(raw: wire.OldBuild) -> tuple[str, int]:
+    """Return what sorts builds of v3 by their end."""
+    return (raw.finished_at or raw.started_at or "", raw.id)
 
 
 def _old_mark(raw: wire.OldBuild) -> str:

@@ -271,7 +271,7 @@ class GitLabV3(GitLabServer):
     @override
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         return tuple(
-            Approval(id=f"job/{job.id}", build=build, pipeline=pipeline, name=job.name, job=job.id, url=job.web_url)
+            Approval(id=f"job/{job.id}", build=build, pipeline=pipeline, name=job.name, url=job.web_url)
             for job in await self.jobs(pipeline, build)
             if job.raw_state == "manual"
         )

@@ -12,6 +12,7 @@ from bot.core.errors import NotFound, UnexpectedResponse
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import parse_items
+from bot.providers.base.partial import first_error, in_turn, read_some
 from bot.providers.jenkins import convert, urls, wire
 from bot.providers.jenkins.client import Server
 
@@ -74,27 +75,29 @@ class Poll:
             item = urls.waiting_item(key.id)
             if item is not None:
                 self._server.aliases.setdefault((key.pipeline, item), None)
-        before = (Cursor.decode(cursor) or Cursor()).marks
-        marks = {job: mark for job, mark in before.items() if job in watched.pipelines}
-        builds: dict[BuildKey, Build] = {}
+        previous = Cursor.decode(cursor) or Cursor()
+        before = previous.marks
         newest = await self._newest(watched.pipelines)
-        for job in sorted(newest):
+        changed = [job for job in in_turn(newest, previous.behind) if before.get(job) != Mark.of(newest[job])]
+
+        async def read(job: str) -> list[Build] | None:
             last = newest[job]
-            mark = Mark.of(last)
-            if marks.get(job) == mark:
-                continue
             try:
-                moved = await self._moved(job, last, marks.get(job)) if last is not None else []
+                return await self._moved(job, last, before.get(job)) if last is not None else []
             except (NotFound, UnexpectedResponse) as exc:
                 log.warning("a job's builds can't be read", extra={"job": job, "why": str(exc)})
-                continue
-            marks[job] = mark
-            builds.update((build.key, build) for build in moved)
-        for key in sorted(watched.unfinished - builds.keys()):
-            straggler = await build_or_none(key)
-            if straggler is not None:
-                builds[straggler.key] = straggler
-        return Changes(builds=tuple(builds.values()), cursor=Cursor(marks=marks).encode())
+                return None
+
+        jobs = await read_some(changed, read)
+        builds = {build.key: build for moved in jobs.results for build in moved or ()}
+        marks = {job: mark for job, mark in before.items() if job in watched.pipelines}
+        marks |= {job: Mark.of(newest[job]) for job, moved in jobs.answers if moved is not None}
+        missing = [key for key in sorted(watched.unfinished - builds.keys()) if key.pipeline not in jobs.left]
+        singly = await read_some(missing, build_or_none)
+        builds |= {build.key: build for build in singly.results if build is not None}
+        following = Cursor(marks=marks, behind=tuple(sorted(jobs.left)))
+        held = first_error(jobs.error, singly.error)
+        return Changes(builds=tuple(builds.values()), cursor=following.encode(), held=held)
 
     async def _newest(self, watched: frozenset[str]) -> Mapping[str, wire.LastBuild | None]:
         jobs = {job for job in watched if urls.place_of_name(job) is not None}

@@ -7,6 +7,7 @@ from bot.core.models import Build, BuildFilter, BuildKey, Changes, Watched
 from bot.http.client import Query
 from bot.providers.base.cursor import PollCursor
 from bot.providers.base.listing import parse_items
+from bot.providers.base.partial import first_error, in_turn, read_some
 from bot.providers.travis import wire
 from bot.providers.travis.client import Client
 
@@ -48,25 +49,37 @@ class Poll:
         cursor = TravisCursor.decode(text) or TravisCursor()
         running = {build.key: build for build in await self._client.active()}
         newest = await self._newest(cursor, watched.pipelines)
-        builds: dict[BuildKey, Build] = {}
         unlisted = watched.unfinished - running.keys()
-        for pipeline in sorted(watched.pipelines):
+        to_list: list[str] = []
+        for pipeline in in_turn(watched.pipelines, cursor.behind):
             before, now = cursor.marks.get(pipeline), newest.get(pipeline, "")
             if before is None or build_of(before) != build_of(now):
-                async for build in self._client.builds(pipeline, BuildFilter(limit=POLL_PAGE)):
-                    builds[build.key] = build
+                to_list.append(pipeline)
             elif before != now:  # it ended, or was run again and has ended already
                 unlisted |= {self._client.key(pipeline, build_of(now))}
+        lists = await read_some(to_list, self._builds)
+        builds = {build.key: build for listed in lists.results for build in listed}
         builds |= running  # the lists of repositories were read later, but report less
-        for key in sorted(unlisted - running.keys()):
-            try:
-                builds[key] = await self._client.whole(key.pipeline, key.id)
-            except NotFound:
-                continue
+        missing = [key for key in sorted(unlisted - running.keys()) if key.pipeline not in lists.left]
+        singly = await read_some(missing, self._whole, group=lambda key: key.pipeline)
+        builds |= {key: build for key, build in singly.answers if build is not None}
         changed = tuple(
             build for build in builds.values() if build.pipeline in watched.pipelines or build.key in watched.unfinished
         )
-        return Changes(builds=changed, cursor=TravisCursor(marks=newest).encode())
+        behind = {*lists.left, *(key.pipeline for key in singly.left)}
+        marks = {pipeline: now for pipeline, now in newest.items() if pipeline not in behind}
+        marks |= {pipeline: cursor.marks[pipeline] for pipeline in behind & cursor.marks.keys()}
+        following = TravisCursor(marks=marks, behind=tuple(sorted(behind)))
+        return Changes(builds=changed, cursor=following.encode(), held=first_error(lists.error, singly.error))
+
+    async def _builds(self, pipeline: str) -> list[Build]:
+        return [build async for build in self._client.builds(pipeline, BuildFilter(limit=POLL_PAGE))]
+
+    async def _whole(self, key: BuildKey) -> Build | None:
+        try:
+            return await self._client.whole(key.pipeline, key.id)
+        except NotFound:
+            return None
 
     async def _newest(self, cursor: TravisCursor, pipelines: frozenset[str]) -> dict[str, str]:
         """Return each watched repository's mark; further pages are read while every repository of a page has news."""

@@ -10,6 +10,7 @@ from bot.core.clock import Clock
 from bot.core.errors import AuthFailed, NotFound
 from bot.core.models import Build, BuildKey, Changes, Status, Watched
 from bot.providers.base.cursor import PollCursor
+from bot.providers.base.partial import first_error, in_turn, raise_error, read_some
 from bot.providers.truto.client import SET_UP_STATES, Client
 from bot.providers.truto.errors import RECONNECT
 from bot.providers.truto.options import LABEL
@@ -45,23 +46,35 @@ class Poll:
         """Return the newest builds of each watched pipeline, and unfinished ones further down."""
         await self._check_connected()
         cursor = TrutoCursor.decode(text) or TrutoCursor()
-        builds: dict[BuildKey, Build] = {}
-        seen: dict[str, dict[str, bool]] = {}
+
+        async def recent(pipeline: str) -> list[Build]:
+            return await self._recent(pipeline, cursor)
+
         try:
-            for pipeline in sorted(watched.pipelines):
-                recent = await self._recent(pipeline, cursor)
-                seen[pipeline] = {build.id: build.completed for build in recent[:IDS_KEPT]}
-                builds |= {build.key: build for build in recent if build.raw_state is not None}
-            for key in sorted(watched.unfinished - builds.keys()):
-                try:
-                    builds[key] = await self._client.build(key.pipeline, key.id)
-                except NotFound:
-                    continue
+            lists = await read_some(in_turn(watched.pipelines, cursor.behind), recent)
+            if not lists.answers:
+                raise_error(lists.error)
+            builds = {build.key: build for listed in lists.results for build in listed if build.raw_state is not None}
+            missing = [key for key in sorted(watched.unfinished - builds.keys()) if key.pipeline not in lists.left]
+            singly = await read_some(missing, self._build)
         except AuthFailed as exc:
             if exc.hint == RECONNECT:
                 self._refused_at = self._clock()
             raise
-        return Changes(builds=tuple(builds.values()), cursor=TrutoCursor(seen=seen).encode())
+        builds |= {key: build for key, build in singly.answers if build is not None}
+        seen = {pipeline: cursor.seen[pipeline] for pipeline in lists.left if pipeline in cursor.seen}
+        seen |= {
+            pipeline: {build.id: build.completed for build in listed[:IDS_KEPT]} for pipeline, listed in lists.answers
+        }
+        following = TrutoCursor(seen=seen, behind=tuple(sorted(lists.left)))
+        held = first_error(lists.error, singly.error)
+        return Changes(builds=tuple(builds.values()), cursor=following.encode(), held=held)
+
+    async def _build(self, key: BuildKey) -> Build | None:
+        try:
+            return await self._client.build(key.pipeline, key.id)
+        except NotFound:
+            return None
 
     async def _recent(self, pipeline: str, cursor: TrutoCursor) -> list[Build]:
         """Return the newest builds, back to the first page that shows one seen before."""

@@ -12,6 +12,7 @@ import msgspec
 from bot.core.errors import NotFound
 from bot.core.models import Build, BuildKey, Changes, Watched
 from bot.providers.base.cursor import PollCursor
+from bot.providers.base.partial import first_error, in_turn, raise_error, read_some
 from bot.providers.xcode_cloud.client import PAGE_SIZE, SHORT_PAGE, Client
 
 SPARE_RUNS = 10
@@ -68,23 +69,35 @@ async def changes(
     build_or_none: Callable[[BuildKey], Awaitable[Build | None]],
 ) -> Changes:
     """Return the newest builds of the watched workflows and all unfinished ones; see `XcodeCloud.changes`."""
-    previous = (Cursor.decode(cursor) or Cursor()).products
-    reached = dict(previous)
+    cursor_before = Cursor.decode(cursor) or Cursor()
+    previous = cursor_before.products
     unfinished = frozenset(key.id for key in watched.unfinished)
-    builds: dict[str, Build] = {}
-    for product in sorted(await _products_of(client, watched.pipelines)):
+    products = await _products_of(client, watched.pipelines)
+
+    async def read(product: str) -> _ProductPoll | None:
         try:
-            poll = await _poll_product(client, product, previous.get(product), watched, unfinished)
+            return await _poll_product(client, product, previous.get(product), watched, unfinished)
         except NotFound:
+            return None
+
+    polls = await read_some(in_turn(products, cursor_before.behind), read)
+    if not polls.answers:
+        raise_error(polls.error)
+    reached = dict(previous)
+    builds: dict[str, Build] = {}
+    for product, poll in polls.answers:
+        if poll is None:
             reached.pop(product, None)
             continue
         builds |= poll.builds
         if (now := poll.reached()) is not None:
             reached[product] = now
-    for key in sorted(watched.unfinished):
-        if key.id not in builds and (straggler := await build_or_none(key)) is not None:
-            builds[key.id] = straggler
-    return Changes(builds=tuple(builds.values()), cursor=Cursor(products=reached).encode())
+    missing = [key for key in sorted(watched.unfinished) if key.id not in builds]
+    singly = await read_some(missing, build_or_none)
+    builds |= {build.id: build for build in singly.results if build is not None}
+    following = Cursor(products=reached, behind=tuple(sorted(polls.left)))
+    held = first_error(polls.error, singly.error)
+    return Changes(builds=tuple(builds.values()), cursor=following.encode(), held=held)
 
 
 async def _products_of(client: Client, pipelines: frozenset[str]) -> set[str]:

@@ -230,6 +230,31 @@ class WatchRow(NewWatch):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommitRow:
+    """A build is a row on the card of its commit; `card` is what that card has for its build.
+
+    `pull` names the pull request by repository and number (`acme/web#7`), where the build is one's. `head_sha` is its
+    newest commit where the system reports it: `commit_sha` may be a merge of that one.
+    """
+
+    connection: str
+    pipeline: str
+    build: str
+    card: str
+    pull: str
+    commit_sha: str
+    head_sha: str
+    built_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRow(NewCommitRow):
+    """A row on the card of a commit as the database keeps it."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRow:
     """Somebody has claimed a red build, until a time."""
 
@@ -247,7 +272,8 @@ class NewBisection:
     """A search for the commit that broke a pipeline, and its one card, the message `ts`.
 
     `running` names the channel and the pipeline as long as it lasts: it is unique. `data` is the search as JSON. `ended_by`
-    is who stopped it, "" where nobody did. After `due_at` whichever process claims it takes the next step.
+    is who stopped it, "" where nobody did. After `due_at` whichever process claims it takes the next step; each claim counts
+    `fence` up.
     """
 
     team: str
@@ -262,6 +288,7 @@ class NewBisection:
     data: str
     ts: str = ""
     due_at: datetime
+    fence: int = 0
     made_at: datetime
 
 

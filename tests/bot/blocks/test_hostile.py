@@ -119,7 +119,6 @@ def evil_approval(x: str) -> Approval:
         build=x,
         pipeline=x,
         name=x,
-        job=x,
         fields=asked,
         approvers=(x,) * 12,
         can_reject=True,

@@ -11,14 +11,14 @@ from bot.core.errors import StoreError
 from bot.core.models import Conclusion, IssueCounts, Person
 from bot.core.tracing import current_trace
 from bot.notifications.decisions import decide
-from bot.notifications.notification import AUTHOR, Extra
+from bot.notifications.notification import AUTHOR, Extra, Outcome
 from bot.notifications.outbox import GIVEN_UP, LEASE_SECONDS, LOST_LEASES, RENEW_SECONDS, Drawn, Outbox, key_of
 from bot.slack.installs import NotInstalled
 from bot.slack.sender import SearchResult, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from bot.store.rows import CardRow, NewMute, NotificationRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, make_due, notification, running
+from tests.set_clock import SetClock
 
 
 class Channels:
@@ -98,6 +98,7 @@ class Harness:
         self.drawn: list[int] = []
         self.lost: list[tuple[int, str]] = []
         self.times: list[float] = []
+        self.outcomes: list[str] = []
         self.outbox = Outbox(
             store,
             cast("Any", self.slack),
@@ -107,8 +108,13 @@ class Harness:
             undelivered=self._undelivered,
             clock=clock,
             owner="o",
-            posted=self.times.append,
+            ended=self._ended,
         )
+
+    def _ended(self, outcome: Outcome, seconds: float) -> None:
+        self.outcomes.append(outcome.value)
+        if outcome is Outcome.POSTED:
+            self.times.append(seconds)
 
     def plain(self, row: NotificationRow, repeated: bool) -> Drawn:
         """Draw a build's name, and a card's for a live one."""
@@ -311,6 +317,7 @@ async def test_a_notification_is_given_up_after_a_day_and_holds_up_no_other(harn
     )
     assert harness.lost == [(1, GIVEN_UP)]
     assert await harness.said() == ["b2"]
+    assert harness.outcomes == ["given_up", "posted"]
 
 
 async def test_the_day_begins_with_the_first_try_and_not_while_it_was_held(harness: Harness) -> None:
@@ -347,6 +354,7 @@ async def test_a_notification_that_cannot_be_drawn_is_set_aside_and_replaced_by_
     await harness.tick(hours=2)
     assert harness.drawn.count(1) == 1
     assert len(harness.slack.posts) == 2
+    assert sorted(harness.outcomes) == ["posted", "posted", "set_aside"]
 
 
 async def test_a_drawing_that_takes_too_long_is_set_aside_after_some_tries(

@@ -581,6 +581,30 @@ async def test_a_start_without_answer_is_not_sent_twice_and_not_guessed_among_se
     assert sum(request.method == "POST" for request in server.asked) == 1
 
 
+@pytest.mark.parametrize(("theirs", "is_ours"), [("ours", True), ("theirs", False), (None, True)])
+async def test_a_start_without_answer_is_found_by_its_variables_not_by_its_branch_alone(
+    theirs: str | None, is_ours: bool
+) -> None:
+    listed = [run(90001, "pending", source="api"), run(90000)]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            raise httpx.ReadTimeout("timed out")
+        if request.url.path.endswith("/pipelines/90001/variables"):
+            return (
+                httpx.Response(403) if theirs is None else httpx.Response(200, json=[{"key": "MARK", "value": theirs}])
+            )
+        return httpx.Response(200, json=listed if "ref" in request.url.params else listed[1:])
+
+    start = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main"), parameters={"MARK": "ours"})
+    async with opened(CASE, Server(answer)) as provider:
+        if is_ours:
+            assert (await provider.start(PROJECT, start)).id == "90001"
+        else:
+            with pytest.raises(Unavailable, match="did not try again"):
+                await provider.start(PROJECT, start)
+
+
 async def test_a_project_without_a_default_branch_is_reported() -> None:
     server = Server(lambda _: httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b"}))
     async with opened(CASE, server) as provider:

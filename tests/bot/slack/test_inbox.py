@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,7 +18,7 @@ from bot.slack.sender import SlackLimited, SlackPassing, SlackUnreachable, Slack
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
-from tests.bot.store.conftest import SetClock
+from tests.set_clock import SetClock
 
 Work = Callable[[Mapping[str, Any]], Awaitable[None]]
 ERRORS = Ack(200, '{"response_action": "errors", "errors": {"ref": "no"}}', "application/json")
@@ -148,16 +147,13 @@ def vault(request: pytest.FixtureRequest) -> Vault:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, set_clock: SetClock, vault: Vault) -> AsyncGenerator[Stage]:
-    store = await Store.open(f"sqlite:///{tmp_path}/store.db", clock=set_clock)
-    await store.migrate()
+async def stage(store: Store, set_clock: SetClock, vault: Vault) -> AsyncGenerator[Stage]:
     slack = Slack()
     made = [Process(name, store, set_clock, slack, vault) for name in ("first", "second")]
     yield Stage(store, set_clock, slack, made[0], made[1])
     for process in made:
         await process.tasks.drain(0)
         await process.settle()
-    await store.close()
 
 
 @pytest.mark.parametrize("body", [COMMAND, CLICK, FORM, MENTION, SHORTCUT], ids=lambda b: b.get("type", "command"))
@@ -466,11 +462,23 @@ async def test_an_ack_that_failed_lets_the_delivery_come_again(stage: Stage) -> 
 
 async def test_what_leaves_nothing_to_do_is_handed_on_without_a_row(stage: Stage) -> None:
     stage.first.background = False
-    for body in ({"type": "block_suggestion"}, {"type": "event_callback", "event": {"type": "team_join"}}):
+    person = {"user": {"id": "U1"}, "team": {"id": "T1"}}
+    joined = {"type": "event_callback", "team_id": "T1", "event": {"type": "team_join"}}
+    for body in ({"type": "block_suggestion", **person}, joined):
         assert (await stage.first.take(body)).status == 200
     assert len(stage.first.received) == 2
     async with stage.store.read() as db:
         assert (await db.exec_driver_sql("SELECT count(*) FROM inbox")).scalar() == 0
+
+
+@pytest.mark.parametrize(
+    "body", [COMMAND, CLICK, FORM, SHORTCUT, MENTION], ids=lambda body: body.get("type", "command")
+)
+async def test_what_does_not_say_who_sent_it_is_refused_and_left_alone(stage: Stage, body: dict[str, Any]) -> None:
+    for name in ("team_id", "user_id", "team", "user"):
+        if name in body:
+            assert (await stage.first.take({**body, name: None})).status == 400
+    assert stage.first.received == []
 
 
 async def test_work_that_breaks_is_closed_and_reported_to_the_log(

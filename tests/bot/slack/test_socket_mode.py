@@ -96,7 +96,9 @@ async def test_an_envelope_is_acked_once_its_payload_is_taken_and_not_where_it_c
     bot.reply = Ack(status=503)
     again: Any = Envelope("e5", event)
     await socket._take(client, again)
-    assert sent == ["e1", "e2"]
+    broken: Any = Envelope("e6", {"type": "view_submission", "view": {"callback_id": "run"}, "user": []})
+    await socket._take(client, broken)
+    assert sent == ["e1", "e2", "e6"]
     assert [body.get("event_id") for body in bot.received] == ["Ev1", None, "Ev1"]
     assert bot.fallbacks == ["e1", "e2", "e5"]
 

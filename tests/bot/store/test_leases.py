@@ -18,12 +18,12 @@ from bot.monitoring import details, poller
 from bot.notifications import outbox
 from bot.slack import inbox
 from bot.store import Store
-from bot.store.database import Repository
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, Step
 from bot.store.rows import NewBisection, NewChain, NewDigest, NewLogFollow, NewSchedule
-from bot.store.tables import TableBase
+from bot.store.store import Repositories
+from bot.store.tables import metadata
+from commands.bisections import LEASE as BISECTION_LEASE
 from commands.look.logs import FOLLOW_EVERY
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -40,6 +40,8 @@ from tests.bot.store.rows import (
     notification,
     record_told,
 )
+from tests.databases import store_on
+from tests.set_clock import SetClock
 
 ROWS = 9
 WORKERS = 3
@@ -133,6 +135,8 @@ async def change_attempt(store: Store, row: Any) -> None:
     assert not await store.attempts.set_counts(key(row.build), row.attempt_no, counts, store.clock(), claimed=row)
     await store.attempts.postpone_counts(row, store.clock() + HOUR)
     await store.attempts.give_up_counts(row)
+    await store.attempts.read_uploads_later(row, store.clock() + HOUR)
+    await store.attempts.end_uploads(row)
 
 
 async def make_deliveries(store: Store) -> None:
@@ -288,8 +292,14 @@ async def make_bisections(store: Store) -> None:
 
 
 async def claim_bisections(store: Store, _owner: str, limit: int) -> Claimed:
-    rows = await store.bisections.claim(store.clock(), again=HOUR, limit=limit)
+    rows = await store.bisections.claim(store.clock(), again=BISECTION_LEASE, limit=limit)
     return [(row.id, row) for row in rows]
+
+
+async def change_bisection(store: Store, row: Any) -> None:
+    await store.bisections.renew(row, store.clock() + HOUR)
+    assert not await store.bisections.save(row, data="late", ts="late", due_at=store.clock() + HOUR)
+    await store.bisections.end(row, data="late")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +330,7 @@ CLAIMS = {
     "schedules.claim": Claim(table="schedule", make=make_schedules, claim=claim_schedules),
     "digests.claim": Claim(table="digest", make=make_digests, claim=claim_digests),
     "chains.claim": Claim(table="chain", make=make_chains, claim=claim_chain),
-    "bisections.claim": Claim(table="bisection", make=make_bisections, claim=claim_bisections),
+    "bisections.claim": Claim(table="bisection", make=make_bisections, claim=claim_bisections, change=change_bisection),
     "pipelines.claim_stale": Claim(table="pipeline", make=make_pipelines, claim=claim_pipelines),
 }
 LEASED = {name: claim for name, claim in CLAIMS.items() if claim.change is not None}
@@ -331,20 +341,19 @@ OF_PEOPLE = {"red_branches.claim"}
 def test_every_claim_and_every_table_with_a_lease_is_named_here(store: Store) -> None:
     claims = {
         f"{subject}.{name}"
-        for subject, repository in vars(store).items()
-        if isinstance(repository, Repository)
-        for name in dir(repository)
+        for subject in Repositories.__annotations__
+        for name in dir(getattr(store, subject))
         if name.startswith("claim") and name != "claimed_after"
     }
     assert claims == set(CLAIMS) | OF_PEOPLE
-    with_lease = {name for name, table in TableBase.metadata.tables.items() if "lease_until" in table.columns}
+    with_lease = {name for name, table in metadata().tables.items() if "lease_until" in table.columns}
     assert with_lease <= {claim.table for claim in LEASED.values()}
 
 
 @pytest.fixture
 async def workers(database_url: str, set_clock: SetClock) -> AsyncGenerator[list[Store]]:
     """Return the stores of three workers on one database."""
-    stores = [await Store.open(database_url, clock=set_clock) for _ in range(WORKERS)]
+    stores = [store_on(database_url, set_clock, process=number) for number in range(WORKERS)]
     yield stores
     for each in stores:
         await each.close()
@@ -403,6 +412,24 @@ async def test_what_a_worker_writes_after_its_lease_changes_nothing(
     for row in stale.values():
         await claim.change(workers[0], row)
     assert [await contents(workers[2], table) for table in tables] == before
+
+
+async def test_what_was_handed_to_an_app_store_is_read_on_by_who_read_it_last(workers: list[Store]) -> None:
+    dead, other, onlooker = workers
+    await record_told(dead, [ended("b1")], now=NOW, counts_after=timedelta(0))
+    [(_id, stale)] = await claim_attempts(dead, "dead", 1)
+    read = IssueCounts()
+    assert await dead.attempts.set_counts(key("b1"), stale.attempt_no, read, dead.clock(), claimed=stale)
+    await dead.attempts.read_uploads_later(stale, ago(seconds=1))
+    [(_id, fresh)] = await claim_attempts(other, "w1", 1)
+    assert fresh.upload_reads == 1
+    await dead.attempts.read_uploads_later(stale, dead.clock() + HOUR)
+    await dead.attempts.end_uploads(stale)
+    assert await onlooker.attempts.get(key("b1"), stale.attempt_no) == fresh
+    await other.attempts.end_uploads(fresh)
+    ended_now = await onlooker.attempts.get(key("b1"), stale.attempt_no)
+    assert ended_now is not None
+    assert ended_now.counts_due_at is None
 
 
 @pytest.mark.parametrize("name", ["schedules.claim", "digests.claim", "chains.claim"])

@@ -27,9 +27,9 @@ from bot.web.slack import BODY_BYTES
 from bot.web.webhooks import HOOK_BYTES, PollRequest, WebhookQueue
 from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 from tests.bot.works import Works
+from tests.set_clock import SetClock
 
 SECRET, NEW_SECRET = "hush-old", "hush-new"
 FORM = "application/x-www-form-urlencoded"
@@ -81,7 +81,7 @@ class WebHarness:
                 provider_of=self.provider_of,
                 webhooks=self.queue,
                 checks={name: self.check(name) for name in ("database", "slack")},
-                metrics=lambda: (b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"),
+                metrics=self.metrics,
                 clock=self.clock,
                 oauth=cast("Any", self) if self.oauth else None,
                 installed=self.after,
@@ -96,6 +96,9 @@ class WebHarness:
         self.headers.append(headers)
         self.fallbacks.append(fallback)
         return self.reply
+
+    async def metrics(self) -> tuple[bytes, str]:
+        return b"buildbell_polls_total 1\n", "text/plain; version=0.0.4"
 
     async def provider_of(self, name: str) -> AnyProvider | None:
         return self.works if name == "works" else None
@@ -173,9 +176,10 @@ async def test_a_command_is_handed_on_whatever_its_words(harness: WebHarness, te
 
 
 async def test_a_click_is_read_from_its_payload(harness: WebHarness) -> None:
-    click = {"type": "block_actions", "user": {"id": "U1"}, "team": None, "actions": [{"action_id": "build.cancel"}]}
+    click = {"type": "block_actions", "user": {"id": "U1"}, "actions": [{"action_id": "build.cancel"}]}
+    whole = {**click, "team": None, "response_urls": 7, "workflow": {"step": {}}}
     harness.reply = Ack(body='{"a": 1}', content_type="application/json")
-    answer = await harness.send(urlencode({"payload": json.dumps(click)}).encode())
+    answer = await harness.send(urlencode({"payload": json.dumps(whole)}).encode())
     assert (answer.json(), answer.headers["content-type"]) == ({"a": 1}, "application/json")
     assert harness.received == [click]
 

@@ -21,11 +21,11 @@ from bot.core.models import (
 from bot.monitoring.recorder import Recorder
 from bot.store import Store
 from bot.store.states import BuildPurpose
-from commands.bisections import BisectionSteps
+from commands.bisections import LEASE, BisectionSteps
 from commands.core.context import Services, Source
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
+from tests.set_clock import SetClock
 
 SHAS = [f"{number:x}" * 40 for number in range(1, 10)]
 """Nine commits, oldest first: the first is good, the last bad."""
@@ -220,6 +220,22 @@ async def test_two_processes_start_one_build(say: Say, works: FakeProvider, serv
     await BisectionSteps(services).tick()
     await BisectionSteps(services).tick()
     assert len(started(works)) == 1
+
+
+@pytest.mark.usefixtures("compared")
+async def test_a_process_whose_search_was_taken_over_starts_no_build_and_a_stop_is_not_put_off(
+    say: Say, works: FakeProvider, services: Services, store: Store, set_clock: SetClock
+) -> None:
+    await say(f"{BEGIN} --yes")
+    [stale] = await store.bisections.claim(set_clock.go(minutes=1), again=LEASE, limit=1)
+    [claimed] = await store.bisections.claim(set_clock.go(seconds=30), again=LEASE, limit=1)
+    await BisectionSteps(services)._guarded(stale)
+    assert started(works) == []
+    assert await store.bisections.stop(claimed.id, USER, set_clock())
+    assert await store.bisections.save(claimed, data=claimed.data, ts="9.9", due_at=set_clock() + LEASE)
+    row = await store.bisections.get(claimed.id)
+    assert row is not None
+    assert (row.ts, row.due_at) == ("9.9", set_clock())
 
 
 @pytest.mark.usefixtures("compared")

@@ -21,9 +21,9 @@ from commands.scheduled import ScheduledCommands
 from commands.slack.events import SlackEvents
 from commands.slack.home import home
 from commands.slack.shortcuts import words_for
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, first
+from tests.set_clock import SetClock
 
 TS = "1770000000.000001"
 
