@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bot.blocks.text import plural
+from bot.core.acting import is_presumed
 from bot.core.bisection import Bisection, Result, Step
 from bot.core.causes import Cause, diagnose
 from bot.core.errors import BotError, ProviderError, RateLimited, StoreError, Unavailable
@@ -22,7 +23,7 @@ from bot.slack.sender import SlackError, SlackPassing
 from bot.store.rows import BisectionRow
 from bot.store.states import BisectionState, BuildPurpose
 from commands.act.bisect import card_of, known_results, placed, requirement, result_of, start_request
-from commands.core.actions import poll_again
+from commands.core.actions import poll_again, started_by_another
 from commands.core.context import Context, Services, Source
 from commands.core.failures import failures_of, first_failure, red_jobs_of
 from commands.core.matches import BuildMatch, PipelineMatch, number_of
@@ -216,7 +217,7 @@ class _Run:
         await self._started(build, step, match)
 
     async def _started(self, build: Build, step: Step, match: PipelineMatch) -> None:
-        await self._store.recording.record_start(
+        written = await self._store.recording.record_start(
             build,
             team=self._row.team,
             channel=self._row.channel,
@@ -225,7 +226,10 @@ class _Run:
             watches=[],
             now=self._context.now,
             purpose=BuildPurpose.BISECTION,
+            is_presumed=is_presumed(),
         )
+        if written is None:
+            raise started_by_another(build, match)
         target = match.provider.poll_target(build.pipeline)
         await self._store.polling.ensure(match.connection, target, now=self._context.now)
         await poll_again(build, match, self._context)

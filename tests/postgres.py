@@ -17,7 +17,7 @@ import pytest
 
 from bot.core import clock
 from bot.store import Store
-from bot.store.tables import TableBase
+from bot.store.tables import metadata
 
 OWNER = "buildbell"
 SPEED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100", "listen_addresses=")
@@ -26,7 +26,7 @@ EMPTY = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
 {deletions};
 SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'
-""".format(deletions="; ".join(f'DELETE FROM "{name}"' for name in TableBase.metadata.tables))  # noqa: S608 - our own tables
+""".format(deletions="; ".join(f'DELETE FROM "{name}"' for name in metadata().tables))  # noqa: S608 - our own tables
 """Ends what an earlier test has left open, empties every table (a hundred times quicker than a copy of the database,
 and than TRUNCATE) and lets the numbers of rows begin at 1."""
 

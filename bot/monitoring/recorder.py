@@ -1,5 +1,6 @@
 """Persist polled builds, their attempts and the notifications they cause, in one transaction."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -9,8 +10,10 @@ from bot.notifications import commit_cards, decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store, Transaction
-from bot.store.rows import RedBranchRow
+from bot.store.rows import PollTargetRow, RedBranchRow
 from bot.store.states import BuildPurpose
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -21,9 +24,12 @@ class Recorder:
         self._clock = clock
         self._sees = sees
 
-    async def record(self, builds: Sequence[Build], provider: AnyProvider) -> list[Recorded]:
+    async def record(
+        self, builds: Sequence[Build], provider: AnyProvider, *, claimed: PollTargetRow | None = None
+    ) -> list[Recorded]:
         """Write polled builds with their notifications and return what was new, oldest end first.
 
+        Where the poll target that they were polled by (`claimed`) was deleted or taken over meanwhile, nothing is written.
         An end that changes the comparison of newer builds corrects their notifications and cards.
         """
         if not await self._store.recording.has_news(builds):
@@ -31,6 +37,9 @@ class Recorder:
         now = self._clock()
         can_count, can_list = provider.can(Capability.COUNTS), provider.can(Capability.ISSUES)
         async with self._store.transaction() as tx:
+            if claimed is not None and not await tx.polling.is_held(claimed):
+                log.info("a poll came too late", extra={"connection": claimed.connection, "part": claimed.part})
+                return []
             recorded = await tx.recording.record(
                 builds,
                 now=now,
@@ -50,10 +59,11 @@ class Recorder:
             open_rows: list[RedBranchRow] = []
             for of in red_threads.refs_of(news):
                 open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
-            planned = red_threads.plan(news, commit_cards.grouped(news, rows), open_rows, now)
+            cards = await _on_commit_cards(tx, news, now)
+            planned = red_threads.plan(news, commit_cards.grouped(news, rows, cards), open_rows, now)
             await tx.notifications.add(planned.rows)
             await tx.red_branches.save(planned.red, now)
-            for card in commit_cards.touched(news):
+            for card in commit_cards.touched(news, cards):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in news:
                 await self._reopen(tx, item, now)
@@ -77,6 +87,8 @@ class Recorder:
         """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""
         now = self._clock()
         async with self._store.transaction() as tx:
+            if not await tx.builds.is_tracked(newest.key):
+                return
             for item in await tx.recording.record(builds, now=now):
                 await _correct(tx, item, "", now)
 
@@ -86,6 +98,18 @@ class Recorder:
             item = await tx.recording.recounted(key, attempt_no)
             if item is not None:
                 await _correct(tx, item, "", self._clock())
+
+
+async def _on_commit_cards(tx: Transaction, recorded: Sequence[Recorded], now: datetime) -> dict[BuildKey, str]:
+    """Put builds on the cards of their commits where a channel shows them so, and return on which card each stands."""
+    builds = [item.build for item in recorded if commit_cards.is_grouped(item)]
+    if not builds:
+        return {}
+    own, pulls = ({of(build) for build in builds} - {""} for of in (commit_cards.card_of, commit_cards.pull_of))
+    known = await tx.commit_rows.near(own, pulls)
+    rows = commit_cards.placed(builds, known, now)
+    await tx.commit_rows.add(rows)
+    return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row.card for row in rows}
 
 
 async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:

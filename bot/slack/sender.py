@@ -228,6 +228,7 @@ class Sender:
             opened = (await self.call(team, "conversations.open", {"users": channel})).get("channel") or {}
             channel = str(opened.get("id") or channel)
         method = "conversations.replies" if thread else "conversations.history"
+        since = min(since, self._clock())  # a clock that was ahead may have been set right since
         oldest = since - CLOCK_MARGIN
         arguments: dict[str, Any] = {
             "channel": channel,

@@ -6,7 +6,7 @@ from sqlalchemy import Integer, bindparam, select
 
 from bot.core.models import Build, BuildKey, RefKind
 from bot.store.database import Repository
-from bot.store.lookups import BUILDS, keys_of
+from bot.store.lookups import BUILDS, keys_of, of_build
 from bot.store.mapping import BUILD
 from bot.store.rows import BuildRow
 from bot.store.statements import Statement
@@ -36,6 +36,12 @@ OF_BRANCH = Statement(_of_pipeline.where(BUILD.c.branch == bindparam("branch")))
 
 class Builds(Repository):
     """Builds as last polled."""
+
+    async def is_tracked(self, key: BuildKey) -> bool:
+        """Return whether a build is there; in a transaction it is not deleted before the end."""
+        tracked = select(BUILD.c.id).where(*of_build(BUILD.c, key)).with_for_update(read=True, key_share=True)
+        async with self._write() as db:
+            return await db.scalar(tracked) is not None
 
     async def get(self, key: BuildKey) -> tuple[Build, BuildRow] | None:
         """Return a build as last polled, and its row."""

@@ -6,14 +6,14 @@ Everything is done in small transactions, so that nobody else waits, and can be 
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, Table, TypeDecorator, and_, delete, false, func, or_, select, update
 
-from bot.store.database import Repository, table
+from bot.store.database import Repository
 from bot.store.mapping import GRANT, IDENTITY, PERSON
-from bot.store.tables import TableBase
+from bot.store.tables import metadata, table
 
 NOBODY = "UFORGOTTEN"
 SOMEBODY = "somebody"
@@ -46,24 +46,25 @@ class Forgetting(Repository):
         people but what Slack delivered in the last minutes.
         """
         words = await self._words(team, user)
-        count = await self._delete_all(_theirs(team, user))
-        for rows in TableBase.metadata.sorted_tables:
+        count = await self._delete_all(list(_theirs(team, user)))
+        for rows in metadata().sorted_tables:
             count += await self._rename(rows, words)
         return count
 
     async def connection(self, name: str) -> int:
         """Leave nothing of a connection but the audit, and return how many rows were deleted.
 
-        Its sealed settings go first. Grants, policies, mutes and schedules that name it go as well: a later
+        Its sealed settings go first, then what polls claim: one that is under way writes nothing any more. Grants, policies, mutes and schedules that name it go as well: a later
         connection of this name inherits nothing.
         """
         named = f"{name}:"
-        tables = TableBase.metadata.tables
+        tables = metadata().tables
         conditions: list[tuple[Table, ColumnElement[bool]]] = [
             (tables["connection"], tables["connection"].c.name == name),
+            (tables["poll_target"], tables["poll_target"].c.connection == name),
             *(
                 (rows, rows.c.connection == name)
-                for rows in TableBase.metadata.sorted_tables
+                for rows in metadata().sorted_tables
                 if "connection" in rows.c and rows.name not in KEPT_TRACES
             ),
             (tables["budget"], tables["budget"].c.subject == name),
@@ -83,7 +84,7 @@ class Forgetting(Repository):
         The audit is kept for its time without people, channels and words. A connection stays bound to its workspace,
         so that no other one inherits it.
         """
-        tables = TableBase.metadata.tables
+        tables = metadata().tables
         async with self._read() as db:
             query = select(tables["connection"].c.name).where(tables["connection"].c.team == team)
             names = [*connections, *(await db.scalars(query))]
@@ -92,7 +93,7 @@ class Forgetting(Repository):
             count += await self.connection(name)
         conditions: list[tuple[Table, ColumnElement[bool]]] = [
             (rows, rows.c.team == team)
-            for rows in TableBase.metadata.sorted_tables
+            for rows in metadata().sorted_tables
             if "team" in rows.c and rows.name not in KEPT_TRACES
         ]
         conditions += [
@@ -106,7 +107,14 @@ class Forgetting(Repository):
         started = {"started_by": "", "started_team": "", "started_channel": ""}
         return count + await self._change(build, build.c.started_team == team, started)
 
-    async def _delete_all(self, conditions: Iterable[tuple[Table, ColumnElement[bool]]]) -> int:
+    async def _delete_all(self, conditions: Sequence[tuple[Table, ColumnElement[bool]]]) -> int:
+        """Delete what fits the conditions, again until nothing does: what is under way may write meanwhile."""
+        count = 0
+        while deleted := await self._delete_once(conditions):
+            count += deleted
+        return count
+
+    async def _delete_once(self, conditions: Iterable[tuple[Table, ColumnElement[bool]]]) -> int:
         count = 0
         for rows, condition in conditions:
             (key,) = rows.primary_key
@@ -171,7 +179,7 @@ class Forgetting(Repository):
 
 def _theirs(team: str, user: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Yield what is a person's own: their rows, and what stands in their direct messages."""
-    for rows in TableBase.metadata.sorted_tables:
+    for rows in metadata().sorted_tables:
         if "team" not in rows.c or rows.name in KEPT_TRACES:
             continue
         own: list[ColumnElement[bool]] = []

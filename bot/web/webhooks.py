@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.core.clock import Clock
-from bot.core.errors import AuthFailed, ProviderError, StoreError
+from bot.core.errors import AuthFailed, ProviderError, StoreError, Unsupported
 from bot.core.models import WebhookEvent
 from bot.providers.base.provider import AnyProvider
 from bot.web.bodies import RefusedBodyError, read_body
@@ -148,7 +148,7 @@ class WebhookEndpoint:
     ) -> Response:
         try:
             event = provider.parse_webhook(headers, body, secret)
-        except AuthFailed as exc:
+        except (AuthFailed, Unsupported) as exc:
             log.warning("a webhook was refused", extra={"connection": name, "why": str(exc)})
             return _not_accepted()
         except ProviderError as exc:

@@ -8,7 +8,7 @@ from bot.blocks.message import Message, section
 from bot.blocks.text import escape, harmless, plural
 from bot.core.errors import UsageError
 from bot.notifications.filters import filter_of
-from bot.store.switches import Switch
+from bot.store.states import Switch
 from commands.core import actions
 from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role

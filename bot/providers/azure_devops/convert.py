@@ -156,6 +156,7 @@ def build(run: wire.BuildWire, connection: str, *, project: str, pipeline: str |
         target_branch=without(HEADS, system_value(run, "system.pullRequest.targetBranch")) if request else None,
         from_fork=is_fork(run, about) if request else None,
         commit=(about.get("pr.sourceSha") if request else None) or run.source_version or None,
+        head_commit=about.get("pr.sourceSha") if request else None,
         message=about.get("ci.message") or about.get("pr.title"),
         status=status,
         conclusion=conclusion,

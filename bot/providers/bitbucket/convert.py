@@ -129,6 +129,7 @@ def build(
         pull_request=request,
         target_branch=(target.destination or None) if of_request else None,
         commit=target.commit.hash if target.commit else None,
+        head_commit=target.commit.hash if target.commit and of_request else None,
         message=about.message or None,
         author=author(about.author),
         status=status,

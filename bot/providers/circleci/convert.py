@@ -225,6 +225,12 @@ def commit(raw: wire.PipelineWire) -> str | None:
     return (raw.vcs.revision if raw.vcs else None) or _git(raw).checkout_sha or None
 
 
+def head_commit(raw: wire.PipelineWire) -> str | None:
+    """Return the newest commit of the pull request that was built; None where `pull/N/merge` was."""
+    is_merge = (branch(raw) or "").endswith("/merge") or (_git(raw).ref or "").endswith("/merge")
+    return commit(raw) if pull_request(raw) and not is_merge else None
+
+
 def pull_request(raw: wire.PipelineWire) -> str | None:
     """Return the number of the pull request, as the review, its address or the name of the ref reports it."""
     vcs = raw.vcs or wire.Vcs()
@@ -283,6 +289,7 @@ def build(
         pull_request=pull_request(raw),
         from_fork=from_fork(raw),
         commit=commit(raw),
+        head_commit=head_commit(raw),
         message=message(raw),
         author=author(raw),
         status=status,

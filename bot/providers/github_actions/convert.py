@@ -123,6 +123,7 @@ def build(run: wire.Run, connection: str, pipeline: str) -> Build:
         target_branch=source.target_branch,
         from_fork=source.from_fork,
         commit=run.head_sha or None,
+        head_commit=(run.head_sha or None) if source.pull_request and run.event != "merge_group" else None,
         message=(run.head_commit.message if run.head_commit else None) or run.display_title or None,
         author=_author(run),
         status=status,

@@ -164,14 +164,14 @@ class Poll:
             if key in poll.builds or key.id in poll.left or (key.id in marks and not marks[key.id].endswith(ENDED)):
                 continue
             single = f"{name}/{key.id}"
-            run = before.singles.get(single) or KnownRun(slow=key.id in marks)
-            poll.singles[single] = run
-            if not run.slow or before.tick % SLOW_EVERY == 0:
-                due.append((single, key, run))
+            last = before.singles.get(single) or KnownRun(slow=key.id in marks)
+            poll.singles[single] = last
+            if not last.slow or before.tick % SLOW_EVERY == 0:
+                due.append((single, key, last))
 
         async def read(item: tuple[str, BuildKey, KnownRun]) -> KnownRun:
-            _, key, run = item
-            return await self._single(key, run, poll.builds)
+            _, key, last = item
+            return await self._single(key, last, poll.builds)
 
         reading = await read_some(due, read)
         poll.singles |= {single: run for (single, _, _), run in reading.answers}
@@ -193,11 +193,11 @@ class Poll:
             runs = await self._back_to(path, same_list.newest)
         pipelines = {run.id: pipeline for run in runs if (pipeline := repository.pipeline_of(run)) is not None}
         marks = {str(run.id): _mark(run) for run in runs if run.id in pipelines}
-        earlier = before.marks if before is not None else {}
-        news = [run for run in runs if run.id in pipelines and earlier.get(str(run.id)) != marks[str(run.id)]]
+        old_marks = before.marks if before is not None else {}
+        news = [run for run in runs if run.id in pipelines and old_marks.get(str(run.id)) != marks[str(run.id)]]
 
         async def read(run: wire.Run) -> Build:
-            is_news = before is not None and (run.id > before.newest or str(run.id) in earlier)
+            is_news = before is not None and (run.id > before.newest or str(run.id) in old_marks)
             is_awaited = is_news or str(run.id) in repository.unfinished
             pipeline = pipelines[run.id]
             return await self._client.whole(run, pipeline) if is_awaited else self._client.as_build(run, pipeline)
@@ -212,7 +212,7 @@ class Poll:
         if poll.left and before is None:
             return
         if poll.left and before is not None:
-            kept |= {number: earlier[number] for number in poll.left if number in earlier}
+            kept |= {number: old_marks[number] for number in poll.left if number in old_marks}
             newest = before.newest
         poll.listed = KnownList(path=path, etag=None if poll.left else reply.etag, newest=newest, marks=kept)
 

@@ -47,6 +47,7 @@ PULL_REQUEST_REPOSITORIES = (
 """Parameters in which those plugins record where a pull request comes from and where it goes. The job of a multibranch
 project records neither: whether its pull request is a fork's stays unknown."""
 PULL_REQUEST_SOURCES = ("ghprbSourceBranch", "CHANGE_BRANCH", "gitlabSourceBranch", "sourceBranch")
+PULL_REQUEST_HEADS = ("ghprbActualCommit", "gitlabMergeRequestLastCommit")
 PULL_REQUEST_TARGETS = ("ghprbTargetBranch", "CHANGE_TARGET", "gitlabTargetBranch", "targetBranch")
 _PULL_REQUEST_REF = re.compile(r"(?:pr|pull|pull-requests|merge-requests)/([0-9]{1,12})(?:/(?:head|merge|from))?")
 
@@ -198,6 +199,7 @@ class BuiltRef:
     pull_request: str | None = None
     target_branch: str | None = None
     from_fork: bool | None = None
+    head_commit: str | None = None
 
 
 def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source: wire.Action | None) -> BuiltRef:
@@ -224,6 +226,7 @@ def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source
         branch=next((recorded[name] for name in PULL_REQUEST_SOURCES if recorded.get(name)), None),
         target_branch=next((recorded[name] for name in PULL_REQUEST_TARGETS if recorded.get(name)), None),
         from_fork=_is_from_fork(recorded),
+        head_commit=next((recorded[name] for name in PULL_REQUEST_HEADS if recorded.get(name)), None),
     )
 
 
@@ -311,6 +314,7 @@ def build(raw: wire.Run, context: ReadContext) -> Build:
         target_branch=ref.target_branch,
         from_fork=ref.from_fork,
         commit=sha,
+        head_commit=ref.head_commit,
         message=(change.comment or change.msg or None) if change else None,
         author=_author(change),
         status=status,

@@ -153,6 +153,7 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
         target_branch=source.target_branch,
         from_fork=source.from_fork,
         commit=raw.commit or remote.text("commit"),
+        head_commit=_head_commit(raw, remote, source),
         message=remote.text("message"),
         author=Person(name=author, email=email, login=noreply_login(email)) if author or email else None,
         status=stands.status,
@@ -270,6 +271,18 @@ def source_of(raw: wire.BuildWire, remote: Remote, why: Trigger) -> Source:
     if why is Trigger.MERGE_REQUEST and source.pull_request is None:
         return replace(source, branch=None, tag=None)
     return source
+
+
+def _head_commit(raw: wire.BuildWire, remote: Remote, source: Source) -> str | None:
+    """Return the newest commit of the pull request that was built, of systems that report it."""
+    if source.pull_request is None:
+        return None
+    if remote.integration is Integration.AZURE:
+        about = remote.at("triggerInfo")
+        head = about.get("pr.sourceSha") if isinstance(about, dict) else None
+        return head if isinstance(head, str) else None
+    is_reported = remote.integration in {Integration.BITBUCKET, Integration.GITHUB}
+    return (raw.commit or remote.text("commit")) if is_reported else None
 
 
 def _azure_source(ref: str | None, about: object) -> Source:

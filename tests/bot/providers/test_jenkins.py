@@ -687,6 +687,11 @@ async def test_default_branch_is_what_the_job_says_and_never_what_was_built_last
         ("origin/main", {"ghprbPullId": ""}, convert.BuiltRef(branch="main")),
         (
             "origin/pr/12/merge",
+            {"ghprbPullId": "12", "ghprbActualCommit": "a1b2"},
+            convert.BuiltRef(pull_request="12", head_commit="a1b2"),
+        ),
+        (
+            "origin/pr/12/merge",
             {
                 "ghprbPullId": "12",
                 "ghprbAuthorRepoGitUrl": "https://github.com/mallory/sweep.git",

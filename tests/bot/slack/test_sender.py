@@ -1,7 +1,7 @@
 import asyncio
 import heapq
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -355,6 +355,31 @@ async def test_a_message_is_found_by_slacks_clock_where_ours_is_ahead(network: N
     first, second = asked
     assert first == ours.timestamp() - 15 * 60
     assert second < first - 3600
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(days=-2), timedelta(hours=-2), timedelta(minutes=2), timedelta(days=2)])
+@pytest.mark.parametrize("is_set_right", [False, True])
+async def test_a_post_is_found_however_wrong_our_clock_is_or_was(
+    network: Network, wrong_by: timedelta, *, is_set_right: bool
+) -> None:
+    slacks = datetime.now(UTC).timestamp()
+    ours = [datetime.fromtimestamp(slacks, UTC) + wrong_by]
+    made_at = ours[0]
+    later = [{"ts": f"{slacks + number / 100:.6f}"} for number in range(700, 0, -1)]
+    history: list[dict[str, Any]] = [*later, {"ts": f"{slacks:.6f}", "metadata": {"event_payload": {"key": "n8"}}}]
+
+    async def answer(request: Request) -> Response:
+        begins = int(request.query_params.get("cursor") or 0)
+        ends = begins + int(request.query_params["limit"])
+        after = [message for message in history if float(str(message["ts"])) > float(request.query_params["oldest"])]
+        more = {"response_metadata": {"next_cursor": str(ends)}} if ends < len(after) else {}
+        return JSONResponse({"ok": True, "messages": after[begins:ends], "has_more": bool(more), **more})
+
+    async with serving(Starlette(routes=[Route("/{path:path}", answer)])) as address:
+        sender = Sender(token, session=network.session, api_url=address, clock=lambda: ours[0])
+        if is_set_right:
+            ours[0] = datetime.fromtimestamp(slacks, UTC)
+        assert (await sender.find(TEAM, "C1", "n8", made_at)).ts == f"{slacks:.6f}"
 
 
 async def test_a_history_that_may_not_be_read_is_an_error(sender: Sender, slack: LocalSlack) -> None:

@@ -18,10 +18,10 @@ from bot.monitoring import details, poller
 from bot.notifications import outbox
 from bot.slack import inbox
 from bot.store import Store
-from bot.store.database import Repository
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, Step
 from bot.store.rows import NewBisection, NewChain, NewDigest, NewLogFollow, NewSchedule
-from bot.store.tables import TableBase
+from bot.store.store import Repositories
+from bot.store.tables import metadata
 from commands.bisections import LEASE as BISECTION_LEASE
 from commands.look.logs import FOLLOW_EVERY
 from tests.bot.store.rows import (
@@ -341,13 +341,12 @@ OF_PEOPLE = {"red_branches.claim"}
 def test_every_claim_and_every_table_with_a_lease_is_named_here(store: Store) -> None:
     claims = {
         f"{subject}.{name}"
-        for subject, repository in vars(store).items()
-        if isinstance(repository, Repository)
-        for name in dir(repository)
+        for subject in Repositories.__annotations__
+        for name in dir(getattr(store, subject))
         if name.startswith("claim") and name != "claimed_after"
     }
     assert claims == set(CLAIMS) | OF_PEOPLE
-    with_lease = {name for name, table in TableBase.metadata.tables.items() if "lease_until" in table.columns}
+    with_lease = {name for name, table in metadata().tables.items() if "lease_until" in table.columns}
     assert with_lease <= {claim.table for claim in LEASED.values()}
 
 

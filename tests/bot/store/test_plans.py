@@ -20,9 +20,8 @@ from bot.slack.installs import Installs
 from bot.slack.people import People
 from bot.slack.sender import Sender
 from bot.store import Store
-from bot.store.database import table
 from bot.store.steps import pack
-from bot.store.tables import UtcDateTime
+from bot.store.tables import UtcDateTime, table
 from commands.core.catalogue import Catalogue
 from commands.core.context import Context, Services
 from commands.core.executor import execute
