@@ -74,7 +74,7 @@ class SharedBudgets:
         self._say(budgets, now)
 
     def _differs(self, subject: str, state: BudgetState) -> bool:
-        """Return whether others should hear of a state: while calls are made, and once when they have ended."""
+        """Return whether to publish a state to other processes: while calls are made, and once when they have ended."""
         saved = self._saved.get(subject, BudgetState())
         if state.calls or saved.calls:
             return True

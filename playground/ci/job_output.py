@@ -142,7 +142,7 @@ def _uid(*parts: object) -> str:
 
 
 def issues(build: Build, job: Job) -> tuple[Issue, ...]:
-    """Return what a job that has just ended complains about; its tests must be known."""
+    """Return the errors and warnings of a job that has just ended; its tests must be set already."""
     step, language = job.step, build.pipeline.language
     rng = _rng("issues", build.uid, job.uid)
     messages: list[tuple[IssueKind, str, str]] = []

@@ -13,7 +13,7 @@ from bot.core.text import clean_message, clean_name, step_name, valid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCounts:
-    """Counts of what a build complained about; `None` where the system does not report them."""
+    """Counts of a build's errors, warnings and failed tests; `None` where the system does not report them."""
 
     errors: int | None = None
     warnings: int | None = None

@@ -404,7 +404,7 @@ class Provider(ABC, Generic[O]):
         raise self.unsupported(Capability.TESTS)
 
     async def issues(self, pipeline: str, build: str) -> tuple[Issue, ...]:
-        """Return a build's complaints, errors first."""
+        """Return a build's errors, warnings and failed tests, errors first."""
         raise self.unsupported(Capability.ISSUES)
 
     async def counts(self, build: Build) -> IssueCounts:

@@ -203,8 +203,8 @@ def raw_states(words: Iterable[str]) -> list[str]:
     )
 
 
-def complaints(messages: Iterable[wire.Message]) -> str | None:
-    """Return what Travis has against a request's settings, in its own words."""
+def setting_errors(messages: Iterable[wire.Message]) -> str | None:
+    """Return the errors Travis reports in a request's settings, in its own words."""
     texts = [
         f"{message.key} {message.code}" if message.key else message.code
         for message in messages
