@@ -1,13 +1,13 @@
-"""The one redactor: secrets masked in whatever CI systems, commands, errors and our own log lines print.
+"""The rules of `redaction`.
 
-It knows secrets by shape (a vendor's prefix) and by context (what stands before them: a header, an assignment to a
+They know secrets by shape (a vendor's prefix) and by context (what stands before them: a header, an assignment to a
 telling name, an option of a command line, the user part of an address). A mask says what was there, so that a reader
-knows which secret to change. Ordinary lines pass unchanged. Every rule reads the text once; see `redact` for how long
+knows which secret to change. Ordinary lines pass unchanged. Every rule reads the text once; `redact` says how long
 texts are cut. The shapes are in `secret_shapes`, a table of examples and near misses in the tests.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from bot.security.command_lines import without_arguments
 from bot.security.masks import HARMLESS, MASK, is_random, is_telling, mask
@@ -21,12 +21,7 @@ PIECE_CHARACTERS = 32_768
 
 
 def redact(text: str) -> str:
-    """Return a text with what reads as a secret masked as `[masked: what it was]`.
-
-    A long text is taken in pieces of whole lines. A line longer than a piece is cut at a space where it has one.
-    """
-    if not text:
-        return text
+    """Return a text as `redaction.redact` does."""
     text = _without_keys(text)
     if len(text) <= PIECE_CHARACTERS:
         return _redact_piece(text)
@@ -330,15 +325,6 @@ _WHOLE_NAME = re.compile(
     rf"(?:.{{0,100}}[^A-Za-z]|[A-Z_0-9]{{0,60}})?(?:{_NAME})\Z|.{{0,60}}[a-z](?=[A-Z])(?:{_NAME})\Z",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-def without_secrets(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return parameters without those whose name or value says that they hold a secret."""
-    return {
-        name: value
-        for name, value in parameters.items()
-        if not is_secret_name(name) and redact(value) == value and redact(f"{name}={value}") == f"{name}={value}"
-    }
 
 
 def is_secret_name(name: str) -> bool:
