@@ -13,7 +13,7 @@ from bot.core.text import repository_key
 from bot.notifications.filters import filter_of
 from bot.notifications.notification import Event
 from bot.store import Recorded
-from bot.store.commit_rows import card_key
+from bot.store.recorded import card_key
 from bot.store.rows import CommitRow, NewCommitRow, NewNotification
 from bot.store.states import NotificationState
 

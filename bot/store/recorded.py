@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.core.models import Build
+from bot.core.models import Build, BuildKey
 from bot.store.rows import AttemptRow, BuildRow, LinkRow, MuteRow, WatchRow
 
 CARD_PAUSE = timedelta(seconds=15)
@@ -44,3 +44,8 @@ class Recorded:
     links: tuple[LinkRow, ...] = ()
     watches: tuple[WatchRow, ...] = ()
     mutes: tuple[MuteRow, ...] = ()
+
+
+def card_key(card: str) -> BuildKey:
+    """Return what a card of a commit, and the notification that posts it, have for the key of a build."""
+    return BuildKey(connection="", pipeline="", id=card)
