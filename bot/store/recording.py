@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.models import NO_RESULT, Build, BuildKey
+from bot.core.models import NO_RESULT, Build, BuildKey, IssueCounts
 from bot.store.database import Repository, put, required, table, terms
 from bot.store.histories import histories, place_by_commit
 from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
 from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, NOTIFICATION, WATCH, values
+from bot.store.recorded import Recorded
 from bot.store.redraws import mark_moved, note_replaced
 from bot.store.rows import (
     AttemptRow,
@@ -55,35 +56,6 @@ CORRECT_ATTEMPT = (
     )
     .values(conclusion=bindparam("to_conclusion"), counts=bindparam("to_counts"))
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """The change that one poll found in a build, with the context that decisions need.
-
-    `build` is the polled build with what was known before filled in. `finished` is the attempt whose end this is.
-    `history` holds the results of its ref, those of newer builds and of its own earlier attempts among them, and
-    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened,
-    the `turn`-th of its attempt; where one was open before and none is now, that was the `turn`-th. `corrected` is the attempt where its end had been written with another conclusion.
-    `needs_history` says that the store knows no earlier build of the ref, but the CI system may.
-    """
-
-    build: Build
-    row: BuildRow
-    before: Build | None
-    first_seen: bool
-    attempt_no: int
-    finished: AttemptRow | None
-    reopened: bool
-    blocked: bool
-    turn: int = 1
-    corrected: AttemptRow | None = None
-    history: tuple[AttemptRow, ...] = ()
-    target_history: tuple[AttemptRow, ...] = ()
-    needs_history: bool = False
-    links: tuple[LinkRow, ...] = ()
-    watches: tuple[WatchRow, ...] = ()
-    mutes: tuple[MuteRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,8 +194,11 @@ class Recording(Repository):
         entry = _Entry(step=taken, previous=previous, row=_row(taken, old, now, None))
         await self._end_attempts(db, [entry], now, None, asks_always=False)
 
-    async def recounted(self, key: BuildKey, attempt_no: int) -> Recorded | None:
-        """Return an attempt whose counts were read after its end, with its history; None where it is not the build's last."""
+    async def recounted(self, key: BuildKey, attempt_no: int, before: IssueCounts) -> Recorded | None:
+        """Return an attempt whose counts were read after its end, with its context; None where it is not the build's last.
+
+        `before` are the counts that were known of it.
+        """
         async with self._read() as db:
             row = (await _rows(db, [key])).get(key)
             query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
@@ -231,19 +206,19 @@ class Recording(Repository):
             if row is None or end is None or row.attempt_no != attempt_no:
                 return None
             build = unpack(row.data)
-            history, target_history = await histories(db, build, end)
-            return Recorded(
+            item = Recorded(
                 build=build,
                 row=row,
-                before=build,
+                before=build.with_issues(before),
                 first_seen=False,
                 attempt_no=attempt_no,
-                finished=end,
+                finished=None,
                 reopened=False,
                 blocked=False,
-                history=history,
-                target_history=target_history,
+                recounted=end,
             )
+            (whole,) = await _with_context(db, [item])
+            return whole
 
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
@@ -311,7 +286,7 @@ class Recording(Repository):
     async def _correct_attempts(
         self, db: AsyncConnection, entries: Sequence[_Entry]
     ) -> dict[tuple[BuildKey, int], AttemptRow]:
-        """Write corrections of attempts that had ended already, and return those whose conclusion is another now."""
+        """Write corrections of attempts that had ended already, and return those with another conclusion or other counts."""
         corrections = [
             {
                 "of_connection": entry.row.connection,
@@ -330,7 +305,7 @@ class Recording(Repository):
         for entry in entries:
             if entry.ends or entry.previous is None or not entry.step.build.completed:
                 continue
-            if entry.previous.build.conclusion is entry.step.build.conclusion:
+            if not _is_corrected(entry) and entry.previous.build.issues == entry.step.build.issues:
                 continue
             key, attempt_no = entry.step.build.key, entry.step.attempt_no
             query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
@@ -338,6 +313,11 @@ class Recording(Repository):
             if row is not None:
                 changed[key, attempt_no] = row
         return changed
+
+
+def _is_corrected(entry: _Entry) -> bool:
+    """Return whether an attempt that had ended has another conclusion now."""
+    return entry.previous is not None and entry.previous.build.conclusion is not entry.step.build.conclusion
 
 
 def _previous(row: NewBuild | None, ends: dict[BuildKey, datetime]) -> PreviousState | None:
@@ -438,6 +418,7 @@ Ends = Mapping[tuple[BuildKey, int], AttemptRow]
 def _recorded(entry: _Entry, number: int, finished: Ends, corrected: Ends) -> Recorded:
     taken, previous = entry.step, entry.previous
     was_waiting = previous is not None and previous.build.waiting and previous.attempt_no == taken.attempt_no
+    changed = corrected.get((taken.build.key, taken.attempt_no))
     return Recorded(
         build=taken.build,
         row=BuildRow(id=number, **values(entry.row)),
@@ -447,7 +428,8 @@ def _recorded(entry: _Entry, number: int, finished: Ends, corrected: Ends) -> Re
         finished=finished.get((taken.build.key, taken.attempt_no)) if entry.ends else None,
         reopened=taken.reopened,
         blocked=taken.build.waiting and not was_waiting,
-        corrected=corrected.get((taken.build.key, taken.attempt_no)),
+        corrected=changed if _is_corrected(entry) else None,
+        recounted=None if _is_corrected(entry) else changed,
     )
 
 
@@ -512,8 +494,7 @@ async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> li
         theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
         concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
         concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
-        end = item.finished or item.corrected
-        history, target_history = await histories(db, item.build, end) if end else ((), ())
+        history, target_history = await histories(db, item.build, item.end) if item.end else ((), ())
         whole.append(
             replace(
                 item,
