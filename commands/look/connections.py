@@ -19,11 +19,11 @@ async def connection_lines(context: Context) -> list[ConnectionLine]:
     """Return the connections that the workspace may see. Costs the check of each, all within a few seconds."""
     turns = asyncio.Semaphore(AT_ONCE)
     errors = {row.name: row.last_error for row in await context.store.connections.all()}
-    known = {name: row.expires_at for name, row in (await context.store.health.all()).items()}
+    ends_of = {name: row.expires_at for name, row in (await context.store.health.all()).items()}
 
     async def checked(provider: AnyProvider) -> ConnectionLine:
         name, label = provider.connection, provider.label
-        ends_at = known.get(name)
+        ends_at = ends_of.get(name)
         ends = _ends(ends_at, context)
         try:
             async with turns, asyncio.timeout(SECONDS):

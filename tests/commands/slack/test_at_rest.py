@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.store import Store
-from bot.store.tables import TableBase
+from bot.store.tables import metadata
 from tests.commands.slack.test_fuzz import World, opened
 
 SECRET = "hush-hush-7f3a"
@@ -38,7 +38,7 @@ async def stored(world: World) -> dict[str, str]:
     """Return the content of each table as text."""
     texts: dict[str, str] = {}
     async with world.services.store.read() as db:
-        for table in TableBase.metadata.sorted_tables:
+        for table in metadata().sorted_tables:
             texts[table.name] = "\n".join(str(tuple(row)) for row in await db.execute(select(table)))
     return texts
 
