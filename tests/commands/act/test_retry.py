@@ -53,7 +53,8 @@ async def test_a_retry_is_announced_once_by_its_card(
     say: Say, works: FakeProvider, app: Pipeline, store: Store
 ) -> None:
     handled = await say("retry")
-    assert handled.answer.silent
+    assert first(handled) == "Using the only pipeline linked here: *App*"
+    assert not handled.answer.public
     build, row = await store.builds.get(works.history[app.id][0].key) or (None, None)
     assert build is not None
     assert row is not None
