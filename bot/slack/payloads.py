@@ -184,18 +184,18 @@ NEEDED: Mapping[str, tuple[tuple[str, ...], ...]] = {
 def checked(payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return the known parts of a payload. Raises ValueError for one that lacks what its kind needs, or of odd shapes."""
     try:
-        known: dict[str, Any] = msgspec.to_builtins(
+        parts: dict[str, Any] = msgspec.to_builtins(
             msgspec.convert(payload, Payload)
         )  # its ValidationError is a ValueError
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not all(_has(known, way) for way in NEEDED.get(known.get("type") or "", ())):
+    if not all(_has(parts, way) for way in NEEDED.get(parts.get("type") or "", ())):
         raise ValueError("lacks what its type is nothing without")
-    if _is_of_a_step(known):
+    if _is_of_a_step(parts):
         raise ValueError("of a workflow step, which this app has none of")
-    if not all(action.get("action_id") for action in known.get("actions") or ()):
+    if not all(action.get("action_id") for action in parts.get("actions") or ()):
         raise ValueError("an action without its name")
-    return known
+    return parts
 
 
 def _is_of_a_step(payload: Mapping[str, Any]) -> bool:
