@@ -27,7 +27,7 @@ demo: setup ## play: a local Slack in the browser, local CI systems, the bot
 	$(BIN)/buildbell demo
 
 test: setup ## run the tests (PostgreSQL and Chromium tests run where those are installed)
-	$(BIN)/pytest -q -n auto --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n auto --dist worksteal # bytecode is kept: each worker imports the whole suite
 
 check: setup format lint types layers dead test ## what CI runs: format, lint, types, layers, dead code, tests
 

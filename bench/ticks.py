@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.table import Line, Row, ratio
 from bot.store import Store
 from tests.bot.monitoring.test_poller import Harness
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import PIPELINE, ended
+from tests.set_clock import SetClock
 
 MINUTES = 60
 EACH_SECONDS = 10

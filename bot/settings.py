@@ -204,7 +204,7 @@ class Settings(BaseModel):
 
 
 def _plain(error: Mapping[str, Any]) -> str:
-    """Return one of pydantic's complaints in plain words, by the name under which the operator set it."""
+    """Return one of pydantic's errors in plain words, by the name under which the operator set it."""
     names = {setting: name for name, setting in ENVIRONMENT.items()}
     names |= {setting: f"[{table}] {key}" for (table, key), setting in TABLES.items() if setting not in names}
     location = str(error["loc"][0]) if error["loc"] else ""

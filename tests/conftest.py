@@ -1,5 +1,6 @@
 """What every test runs under: no network beyond this machine, no Slack settings, no waiting between repeats."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -10,10 +11,21 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import bare_postgres_url, migrated_postgres, postgres_server, postgres_url
+from bot.security.redaction import redact
+from bot.store import Store
+from commands.registry import REGISTRY
+from tests.databases import kept_sqlite, sqlite_url
+from tests.postgres import bare_postgres_url, kept_postgres, postgres_server, postgres_url
 from tests.watchdog import SECONDS, watched
 
-__all__ = ["bare_postgres_url", "migrated_postgres", "postgres_server", "postgres_url"]
+__all__ = [
+    "bare_postgres_url",
+    "kept_postgres",
+    "kept_sqlite",
+    "postgres_server",
+    "postgres_url",
+    "sqlite_url",
+]
 
 REPEATS = 3
 
@@ -52,6 +64,14 @@ def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def everything_loaded() -> None:
+    """Import what the bot imports in a thread once it listens: no test pays for it in its event loop."""
+    Store.load()
+    REGISTRY.load()
+    redact("")
+
+
+@pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
     """Refuse every connection that leaves this machine."""
     with pytest.MonkeyPatch.context() as patch:
@@ -84,31 +104,43 @@ def no_waiting() -> Iterator[None]:
         yield
 
 
+def pytest_collection_finish() -> None:
+    """Take the suite itself out of what the garbage collector looks through during the tests: it stays to the end."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Return one worker more than there are cores: a good part of the tests waits for other processes."""
     return (os.cpu_count() or 1) + 1
 
 
-SLOW = (
-    "tests/torture/",
-    "tests/e2e/",
-    "tests/playground/test_page",
-    "tests/test_packaging.py",
-    "tests/bot/store/test_plans.py",
+TOGETHER = (
+    ("tests/playground/test_page", "tests/e2e/test_browser.py"),
+    ("tests/test_packaging.py",),
+    ("tests/bot/store/test_plans.py",),
 )
+"""Tests that share what is dear to make, a browser, a wheel, a large database: one worker makes it for all of them."""
+SLOW = ("tests/torture/", "tests/e2e/", "tests/test_started.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each worker, which gets a run of the list, its share of the slow tests first: no worker ends with them alone."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))  # noqa: TID251 - no setting of the bot
-    slow = [item for item in items if item.nodeid.startswith(SLOW)]
-    quick = [item for item in items if not item.nodeid.startswith(SLOW)]
-    share = -(-len(quick) // workers)
-    items[:] = [
-        item
-        for worker in range(workers)
-        for item in (*slow[worker::workers], *quick[worker * share : (worker + 1) * share])
-    ]
+    together = [[item for item in items if item.nodeid.startswith(names)] for names in TOGETHER]
+    dealt = {item for group in together for item in group}
+    slow = [item for item in items if item.nodeid.startswith(SLOW) and item not in dealt]
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, group in enumerate([*together, *([item] for item in slow)]):
+        shares[number % workers] += group
+    dealt.update(slow)
+    quick = [item for item in items if item not in dealt]
+    length = -(-len(items) // workers)
+    for dealing in shares:
+        room = length - len(dealing)
+        dealing.extend(quick[:room])
+        del quick[:room]
+    items[:] = [item for share in shares for item in share]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,9 +17,18 @@ import pytest
 
 from bot.core import clock
 from bot.store import Store
+from bot.store.tables import metadata
 
 OWNER = "buildbell"
 SPEED = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=100", "listen_addresses=")
+
+EMPTY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+{deletions};
+SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'
+""".format(deletions="; ".join(f'DELETE FROM "{name}"' for name in metadata().tables))  # noqa: S608 - our own tables
+"""Ends what an earlier test has left open, empties every table (a hundred times quicker than a copy of the database,
+and than TRUNCATE) and lets the numbers of rows begin at 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +42,9 @@ class PostgresServer:
         """Return the URL of a database as an operator writes it."""
         return f"postgresql://{OWNER}@/{database}?host={self.folder}"
 
-    async def command(self, words: str) -> None:
-        """Have the server do something outside of any transaction."""
-        connection = await asyncpg.connect(user=OWNER, database="postgres", host=str(self.folder))
+    async def command(self, words: str, *, database: str = "postgres") -> None:
+        """Have the server do something, outside of any transaction where it is one statement."""
+        connection = await asyncpg.connect(user=OWNER, database=database, host=str(self.folder))
         try:
             await connection.execute(words)
         finally:
@@ -125,8 +134,8 @@ def postgres_server() -> Generator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-async def migrated_postgres(postgres_server: PostgresServer) -> str:
-    """Return the name of a database with our tables, to be copied and never opened."""
+async def kept_postgres(postgres_server: PostgresServer) -> str:
+    """Return the name of this process's database with our tables."""
     name = await postgres_server.create()
     store = await Store.open(postgres_server.url(name), clock=clock.now)
     await store.migrate()
@@ -135,11 +144,10 @@ async def migrated_postgres(postgres_server: PostgresServer) -> str:
 
 
 @pytest.fixture
-async def postgres_url(postgres_server: PostgresServer, migrated_postgres: str) -> AsyncGenerator[str]:
-    """Return the URL of a database of the test's own, with our tables, empty."""
-    name = await postgres_server.create(migrated_postgres)
-    yield postgres_server.url(name)
-    await postgres_server.command(f"DROP DATABASE {name} WITH (FORCE)")
+async def postgres_url(postgres_server: PostgresServer, kept_postgres: str) -> str:
+    """Return the URL of a database with our tables, empty."""
+    await postgres_server.command(EMPTY, database=kept_postgres)
+    return postgres_server.url(kept_postgres)
 
 
 @pytest.fixture

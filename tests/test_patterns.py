@@ -30,7 +30,8 @@ from bot.http.errors import message_of
 from bot.logs import masked
 from bot.providers.base.convert import repository
 from bot.providers.base.logs import clean_log
-from bot.security.redaction import _AFTER, redact
+from bot.security.redaction import redact
+from bot.security.secret_rules import _AFTER
 from commands.core.grammar import clean, parse_target, plain, split
 from tests.bot.http.wire import reply
 
@@ -237,9 +238,9 @@ def grows_too_fast(run: Callable[[Any], object], made: Callable[[int], Any]) -> 
     else:
         return False
     small, large = made(size), made(4 * size)
-    for tries, enough in ((1, SLOWEST_RATIO / 3), (3, SLOWEST_RATIO / 2), (5, SLOWEST_RATIO)):
+    for tries, enough in ((1, SLOWEST_RATIO / 2), (3, SLOWEST_RATIO / 2), (5, SLOWEST_RATIO)):
         ratio = seconds(lambda: run(large), tries) / max(seconds(lambda: run(small), tries), 1e-6)
-        if ratio < enough:  # a short try is trusted only where it is far from a square: a busy machine stretches any
+        if ratio < enough:  # few tries are trusted only where they are far from a square: a busy machine stretches any
             return False
     return True
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.blocks.buttons import build_buttons, command
+from bot.blocks.buttons import build_buttons
 from bot.blocks.lines import (
     NO_FACTS,
     NO_FACTS_OF_ANY,
@@ -27,7 +27,7 @@ from bot.blocks.lines import (
     worst,
 )
 from bot.blocks.message import Block, Message, actions, button, context, section, sections
-from bot.blocks.text import DOT, bold, code, escape, link, mark, markup, mention, plural, safe
+from bot.blocks.text import bold, code, escape, link, mark, markup, mention, plural, safe
 from bot.core.models import Approval, Build, BuildKey
 
 DETAILS_ON_A_CARD = 8
@@ -222,55 +222,6 @@ def commit_list(
         blocks=blocks,
         attached=(*sections(rows), *small),
         colour=worst(builds).colour,
-    )
-
-
-def commit_card(
-    builds: Sequence[Build],
-    *,
-    labels: Mapping[tuple[str, str], str],
-    connection_labels: Mapping[str, str],
-    now: datetime,
-    reason: str = "",
-    offers: bool = True,
-) -> Message:
-    """Return the card of one commit: a row for each of its builds (one at least), and one verdict.
-
-    While one of them is not over, there is no verdict: the card says how many are.
-    """
-    described = next((build for build in builds if build.subject), builds[0])
-    sha = safe((described.commit or "")[:7])
-    open_builds = [build for build in builds if not build.completed]
-    red = [build for build in builds if build.conclusion is not None and build.conclusion.is_red]
-    shown = worst(open_builds or builds)
-    ref = f"{DOT}{code(described.ref, 80)}" if described.ref else ""
-    if open_builds:
-        verdict = f"{len(builds) - len(open_builds)} of {plural(len(builds), 'build')} ended"
-    elif red:
-        verdict = f"{len(red)} of {plural(len(builds), 'build')} failed"
-    else:
-        verdict = f"{plural(len(builds), 'build')}: {escape(shown.word.lower())}"
-    rows = []
-    for build in builds:
-        system = safe(connection_labels.get(build.connection, build.connection), 60)
-        rows.append(f"{build_line(build, label=_label(build, labels), now=now)}{DOT}{system}")
-    words = [build_words(build, label=_label(build, labels)) for build in builds[:5]]
-    buttons = [
-        button(f"{words_of_verb}: {_label(build, labels)}"[:70], command(verb, build))
-        for build in red[:2]
-        for verb, words_of_verb in (("logs", "Logs"), ("claim", "I'm on it"))
-    ]
-    on = f" on {safe(described.ref, 80)}" if described.ref else ""
-    return Message(
-        text=". ".join([f"{escape(shown.word)}: {sha}{on}", verdict, *words]),
-        blocks=(section(f"{shown.shape} *{escape(shown.word.upper())}*  {code(sha)}{ref}"),),
-        attached=(
-            section(lines_of(f"*{verdict}*", commit_line(described))),
-            *sections(rows),
-            *((actions(*buttons),) if buttons and offers else ()),
-            *((context(f"Posted because {markup(reason)}"),) if reason else ()),
-        ),
-        colour=shown.colour,
     )
 
 

@@ -64,6 +64,12 @@ def build_buttons(
     return (*deciding, row)
 
 
+def named_buttons(build: Build, *, label: str, verbs: Sequence[str], attempt_no: int) -> list[Block]:
+    """Return a button for each verb; where a message shows several builds, `label` is the one's name."""
+    offers = [_offer(verb, build, attempt_no=attempt_no, watched=False) for verb in verbs]
+    return [button(f"{words}: {label}"[:70] if label else words, typed) for words, typed in offers]
+
+
 def _offer(verb: str, build: Build, *, attempt_no: int, watched: bool) -> tuple[str, str]:
     """Return a verb's (label, command) for this build."""
     if verb == "watch" and watched:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from bot.blocks.lines import NO_FACTS, Facts, called, failure_words, run_seconds, spelled
+from bot.blocks.lines import NO_FACTS, TRIGGERS, Facts, called, failure_words, run_seconds, spelled
 from bot.blocks.message import Message, context, section, sections
 from bot.blocks.text import DOT, code, duration, escape, link, mark, mention, safe, when
 from bot.core.models import Build, IssueCounts, Person
@@ -106,7 +106,7 @@ def _jobs(jobs: Mapping[str, int] | None) -> str:
 
 
 def _trigger(build: Build) -> str:
-    return "" if build.trigger.value == "unknown" else build.trigger.value.replace("_", " ")
+    return TRIGGERS.get(build.trigger, "")
 
 
 def _starter(build: Build) -> str:

@@ -1,4 +1,4 @@
-"""What a build complained about, by kind."""
+"""A build's errors, warnings and failed tests, by kind."""
 
 from collections.abc import Sequence
 from datetime import datetime

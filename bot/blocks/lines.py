@@ -30,9 +30,9 @@ from bot.core.models import Approval, Build, BuildKey, Conclusion, IssueCounts, 
 from bot.core.text import clean_message
 from bot.security.redaction import redact
 
-_TRIGGERS = {
+TRIGGERS = {
     Trigger.PUSH: "push",
-    Trigger.MERGE_REQUEST: "merge request",
+    Trigger.MERGE_REQUEST: "pull request",
     Trigger.API: "API",
     Trigger.CRON: "schedule",
     Trigger.WEB: "manually",
@@ -172,7 +172,7 @@ def commit_line(build: Build, *, starter: str = "", says_starter: bool = True) -
 def _started(build: Build, who: str | None, starter: str) -> str:
     if starter:
         return f"started by {mention(starter)}"
-    trigger = _TRIGGERS.get(build.trigger, "")
+    trigger = TRIGGERS.get(build.trigger, "")
     if not build.triggered_by or build.triggered_by == who:
         return "started manually" if build.trigger is Trigger.WEB else trigger
     by = safe(build.triggered_by, 60) + (" (bot)" if build.triggered_by_type is Starter.BOT else "")
@@ -300,8 +300,7 @@ def closing_line(
 
 def approval_lines(approval: Approval) -> list[str]:
     """Return the lines of an approval: its name, who may decide, its instructions, its fields with what they hold by default."""
-    job = f"{DOT}{safe(step_name(approval.job), 80)}" if approval.job else ""
-    lines = [f"⏸ {link(approval.url, step_name(approval.name))}{job}"]
+    lines = [f"⏸ {link(approval.url, step_name(approval.name))}"]
     if approval.instructions:
         lines.append(safe(failure_words(approval.instructions, 300), 300))
     if approval.approvers:

@@ -425,35 +425,6 @@ def green_again(number: int | None, red_seconds: float | None) -> Markup:
 NEW_BREAKAGE = Markup("something else broke")
 
 
-def escalation_notification(
-    build: Build,
-    *,
-    label: str,
-    red_seconds: float,
-    streak: int,
-    claimed_by: str = "",
-    mention: str | None = None,
-    actions: frozenset[str] = frozenset(),
-) -> Message:
-    """Return the call for somebody to look after a branch that has been red for a while.
-
-    `claimed_by` is who is on it all the same, `mention` who is called; both are Slack ids.
-    """
-    who = f"{mentioned(claimed_by)} is on it" if claimed_by else "nobody is on it"
-    builds = f"{plural(streak, 'failure')} in a row"
-    ref = f"{code(build.ref, 80)} of " if build.ref else ""
-    line = f"{ref}{bold(label, 120)} has been red for {duration(red_seconds)}, {builds}, and {who}"
-    call = f"{mentioned(mention)}, can you look at it?" if mention else ""
-    words = f"{safe(build.ref, 80)} of " if build.ref else ""
-    text = f"{words}{safe(label, 120)} has been red for {duration(red_seconds)}, {builds}, and {who}"
-    return Message(
-        text=f"{text}. {call}" if call else text,
-        blocks=(section(f"✕ {line}"),),
-        attached=(*((section(call),) if call else ()), *build_buttons(build, allowed=actions)),
-        colour=RED,
-    )
-
-
 def branch_changed(label: str, before: str, after: str) -> Message:
     """Return what a channel reads once when the default branch of a linked pipeline changed."""
     line = f"The default branch of {bold(label, 120)} is now {code(after, 80)} (was {code(before, 80)}); I follow it"

@@ -5,14 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from bot.blocks.message import Message, actions, button, context, section, sections
 from bot.blocks.text import DOT, bold, code, escape, link, plural, safe, when
-from bot.core.workflow_words import (
-    OFF,
-    PLATFORM_NAMES,
-    Difference,
-    spelled,
-    write_condition,
-    write_files,
-)
+from bot.core.workflow_actions import PLATFORM_NAMES, spelled
+from bot.core.workflow_values import OFF, write_condition, write_files
+from bot.core.workflow_words import Difference
 from bot.core.workflows import (
     ConditionKind,
     Environments,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+_is_presumed: ContextVar[bool] = ContextVar("is_presumed", default=False)
 _begin: ContextVar[Callable[[], Awaitable[None]] | None] = ContextVar("begin_act", default=None)
 
 
@@ -25,3 +26,13 @@ def before_acts(begin: Callable[[], Awaitable[None]]) -> Iterator[None]:
         yield
     finally:
         _begin.reset(token)
+
+
+def presume_effect() -> None:
+    """Note that the effect of the present act was found by looking, as its request had no answer."""
+    _is_presumed.set(True)
+
+
+def is_presumed() -> bool:
+    """Return whether what the present command has caused was found by looking: it may be another's."""
+    return _is_presumed.get()

@@ -284,6 +284,11 @@ def folded(name: str) -> str:
     return composed(composed(name).casefold())
 
 
+def repository_key(repository: str) -> str:
+    """Return a repository's name as it is compared with another system's name of it."""
+    return repository.lower().strip("/").removesuffix(".git")
+
+
 def same_name(name: str | None, other: str | None) -> bool:
     """Return whether two names are the same to a person. A missing name is like none."""
     if not name or not other:

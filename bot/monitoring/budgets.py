@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from bot.core.clock import Clock
 from bot.core.errors import BotError
 from bot.http.budget import Budgeted, BudgetState, Purpose
-from bot.store import Store
-from bot.store.budgets import KEPT_FOR
+from bot.store import Store, retention
 from bot.store.rows import BudgetRow, NewBudget
 
 log = logging.getLogger(__name__)
@@ -68,14 +67,14 @@ class SharedBudgets:
             )
             self._saved |= changed
         others: dict[str, list[BudgetState]] = {}
-        for row in await self._store.budgets.of_others(self._owner, now - KEPT_FOR):
+        for row in await self._store.budgets.of_others(self._owner, now - retention.BUDGETS):
             others.setdefault(row.subject, []).append(_state(row, now))
         for subject, budget in budgets.items():
             budget.learn(others.get(subject, []))
         self._say(budgets, now)
 
     def _differs(self, subject: str, state: BudgetState) -> bool:
-        """Return whether others should hear of a state: while calls are made, and once when they have ended."""
+        """Return whether to publish a state to other processes: while calls are made, and once when they have ended."""
         saved = self._saved.get(subject, BudgetState())
         if state.calls or saved.calls:
             return True

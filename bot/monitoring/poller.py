@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from bot.core.clock import Clock
 from bot.core.errors import BotError, BudgetSpent, ProviderError, RateLimited, Unavailable
@@ -46,6 +46,8 @@ SHARE_AT_FULL_PACE = 0.75
 """Above this share of the quota a connection with running builds is polled at its busy pace."""
 LONGEST_PAUSE_SECONDS = 900.0
 MOST_NEIGHBOURS = 5
+WHOLE_AGAIN = timedelta(seconds=4)
+"""How soon the whole is read again for webhook events whose builds can't be told alone."""
 LEAST_SINGLY, MOST_SINGLY = 5, 40
 """How many unfinished builds a poll may have to read one by one: fewer after one for which the budget was too small."""
 SHORT_PAUSE_SECONDS = 25.0
@@ -120,6 +122,8 @@ class Poller:
         self._tasks = Tasks(MOST_AT_ONCE)
         self._polling: set[int] = set()
         self._singly: dict[int, int] = {}
+        self._whole_at: dict[int, datetime] = {}
+        self._hurried: set[int] = set()
         self._renewed_at = clock()
         self._jitter = random.Random()  # noqa: S311 - spreads polls, hides nothing
         self.last_tick: datetime | None = None
@@ -257,6 +261,9 @@ class Poller:
         seconds *= self._jitter.uniform(0.9, 1.1)
         next_at = now + timedelta(seconds=seconds)
         poll_at = next_at if polled else min(poll_target.poll_at, next_at)
+        if poll_target.id in self._hurried:
+            self._hurried.discard(poll_target.id)
+            poll_at = min(poll_at, now + WHOLE_AGAIN)
         await self._store.polling.release(
             poll_target,
             cursor=changes.cursor,
@@ -323,41 +330,62 @@ class Poller:
         )
 
     async def _read_changes(self, poll_target: PollTargetRow, provider: AnyProvider, now: datetime) -> Changes:
+        """Return what a poll shows: only what webhook events named, or the whole where that is due.
+
+        The whole is read, too, where an event named an end and many others may have ended before it: ends are recorded
+        in order.
+        """
         hints = await self._store.polling.take_hints(poll_target)
         is_due = poll_target.poll_at <= now
         if not hints and not is_due:
             return Changes(builds=(), cursor=None)
         watched = await self._watched(poll_target, provider)
         keys = [BuildKey(connection=poll_target.connection, pipeline=pipeline, id=id_) for pipeline, id_ in hints]
-        hinted = await read_some([key for key in keys if await self._matters(key, watched)], provider.build_or_none)
-        builds = [build for build in hinted.results if build is not None]
+        named = [key for key in keys if await self._matters(key, watched)]
         if not is_due:
-            builds += await self._neighbours(provider, watched, builds)
-            # what had no budget is read at the next poll, which finds it by itself
-            return Changes(builds=tuple(builds), cursor=None, held=hinted.error)
+            changes = await self._named(named, watched, provider)
+            if changes is not None:
+                return changes
+            if now - self._whole_at.get(poll_target.id, datetime.min.replace(tzinfo=UTC)) < WHOLE_AGAIN:
+                self._hurried.add(poll_target.id)
+                return Changes(builds=(), cursor=None)
         if not watched.pipelines and not watched.unfinished:
-            return Changes(builds=tuple(builds), cursor=None)
+            return await self._named(named, watched, provider) or Changes(builds=(), cursor=None)
+        self._whole_at[poll_target.id] = now
         some = self._some(poll_target, watched)
         changes = await provider.changes(poll_target.cursor or None, some)
-        builds += [
+        builds = [
             build for build in changes.builds if build.pipeline in watched.pipelines or build.key in watched.unfinished
         ]
         stragglers, error = await self._stragglers(provider, some, builds)
         builds += stragglers
         held = first_error(changes.held, error)
+        if held is None:  # else the next poll finds them by itself, after what it could not read now
+            missing = sorted(set(named) - {build.key for build in builds})
+            rest = await read_some(missing, provider.build_or_none)
+            builds += [build for build in rest.results if build is not None]
+            held = rest.error
         if not builds and isinstance(held, Unavailable):
             raise held
         return Changes(builds=tuple(builds), cursor=changes.cursor or "", held=held)
 
-    async def _neighbours(self, provider: AnyProvider, watched: Watched, hinted: Sequence[Build]) -> list[Build]:
-        """Return builds of the same pipelines that ran at the last poll, where a webhook event named the end of one.
+    async def _named(self, named: Sequence[BuildKey], watched: Watched, provider: AnyProvider) -> Changes | None:
+        """Return the builds that webhook events name; None where the whole has to be read for the order of their ends.
 
-        They may have ended before it, and ends are recorded in order. Costs one request each, at most five.
+        Builds of the same pipelines that ran at the last poll may have ended before: at most five are read.
         """
-        ended = {build.pipeline for build in hinted if build.completed}
-        missing = sorted({key for key in watched.unfinished if key.pipeline in ended} - {build.key for build in hinted})
-        read = await read_some(missing[:MOST_NEIGHBOURS], provider.build_or_none)
-        return [build for build in read.results if build is not None and build.completed]
+        read = await read_some(named, provider.build_or_none)
+        builds = [build for build in read.results if build is not None]
+        ended = {build.pipeline for build in builds if build.completed}
+        running = sorted({key for key in watched.unfinished if key.pipeline in ended} - {build.key for build in builds})
+        if len(running) > MOST_NEIGHBOURS:
+            return None
+        neighbours = await read_some(running, provider.build_or_none)
+        unknown = {key.pipeline for key in neighbours.left}
+        builds = [build for build in builds if not (build.completed and build.pipeline in unknown)]
+        builds += [build for build in neighbours.results if build is not None and build.completed]
+        # what had no budget is read at the next poll, which finds it by itself
+        return Changes(builds=tuple(builds), cursor=None, held=first_error(read.error, neighbours.error))
 
     async def _matters(self, key: BuildKey, watched: Watched) -> bool:
         """Return whether a build that a webhook event names is tracked: webhooks of a whole account name all its builds."""

@@ -59,10 +59,11 @@ class Recorder:
             open_rows: list[RedBranchRow] = []
             for of in red_threads.refs_of(news):
                 open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
-            planned = red_threads.plan(news, commit_cards.grouped(news, rows), open_rows, now)
+            cards = await _on_commit_cards(tx, news, now)
+            planned = red_threads.plan(news, commit_cards.grouped(news, rows, cards), open_rows, now)
             await tx.notifications.add(planned.rows)
             await tx.red_branches.save(planned.red, now)
-            for card in commit_cards.touched(news):
+            for card in commit_cards.touched(news, cards):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in news:
                 await self._reopen(tx, item, now)
@@ -97,6 +98,18 @@ class Recorder:
             item = await tx.recording.recounted(key, attempt_no)
             if item is not None:
                 await _correct(tx, item, "", self._clock())
+
+
+async def _on_commit_cards(tx: Transaction, recorded: Sequence[Recorded], now: datetime) -> dict[BuildKey, str]:
+    """Put builds on the cards of their commits where a channel shows them so, and return on which card each stands."""
+    builds = [item.build for item in recorded if commit_cards.is_grouped(item)]
+    if not builds:
+        return {}
+    own, pulls = ({of(build) for build in builds} - {""} for of in (commit_cards.card_of, commit_cards.pull_of))
+    known = await tx.commit_rows.near(own, pulls)
+    rows = commit_cards.placed(builds, known, now)
+    await tx.commit_rows.add(rows)
+    return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row.card for row in rows}
 
 
 async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:

@@ -9,7 +9,7 @@ from bot.notifications.filters import SIGNALS, filter_of
 from bot.notifications.notification import Event
 from bot.notifications.signals import Signal, Usual, signal_row, signals, usual
 from bot.store import Store
-from bot.store.rows import BuildRow, LinkRow, NewNotification
+from bot.store.rows import BuildRow, LinkRow, NewNotification, NotificationRow
 from bot.store.states import NotificationState
 from bot.store.times import of_attempt
 
@@ -79,8 +79,7 @@ class Stopwatch:
             known = {other.event for other in here if other.event in EVENTS}
             if made is None or made.event in known or Event.STUCK in known:
                 continue
-            live = (other for other in here if other.event == Event.STARTED and other.state == NotificationState.SENT)
-            rows.append(replace(made, thread=next((other.ts for other in live if not other.thread), "")))
+            rows.append(replace(made, thread=_card_of(here)))
         return rows
 
     async def _usual(self, connection: str, pipeline: str) -> Usual:
@@ -89,3 +88,15 @@ class Stopwatch:
         builds = await self._store.builds.of_pipeline(connection, pipeline, limit=HISTORY)
         waits = [build.waited_seconds for build in builds if build.completed and (build.attempt or 1) == 1]
         return usual(runs, (wait for wait in waits if wait is not None))
+
+
+def _card_of(decided: Sequence[NotificationRow]) -> str:
+    """Return the message that is the card of a running attempt in a channel: a live card, else that of an earlier signal."""
+    cards = [
+        other
+        for other in decided
+        if (other.event == Event.STARTED or other.event in EVENTS)
+        and other.state == NotificationState.SENT
+        and not other.thread
+    ]
+    return min(cards, key=lambda other: (other.event != Event.STARTED, other.id)).ts if cards else ""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from bot.blocks.available_actions import available_actions
-from bot.blocks.build import build_card, commit_card, short_card, signal_over
+from bot.blocks.build import build_card, short_card, signal_over
+from bot.blocks.escalation import escalation_notification, escalation_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, actions, button, context, sections
 from bot.blocks.notification import (
@@ -21,7 +21,6 @@ from bot.blocks.notification import (
     approval_notification,
     branch_changed,
     decided_notification,
-    escalation_notification,
     green_again,
     notification,
     outage_notification,
@@ -30,16 +29,16 @@ from bot.blocks.notification import (
     reminder_notification,
     summary_notification,
 )
-from bot.blocks.text import DOT, Markup, clean_url, link, mark, markup, mention, safe, since, when
+from bot.blocks.text import DOT, Markup, link, mark, mention, safe, since, when
 from bot.core.clock import Clock
 from bot.core.errors import ProviderError
 from bot.core.models import NO_RESULT, Approval, Build, BuildKey, Conclusion, Ref, RefKind, Status
 from bot.core.policies import Policy
 from bot.notifications.approval_context import ApprovalContext
 from bot.notifications.approval_policies import breach, policy_of
-from bot.notifications.commit_cards import commit_of
+from bot.notifications.commit_drawing import CommitDrawing
+from bot.notifications.facts import facts_of, offered
 from bot.notifications.failures import flakiness, unpack_failures
-from bot.notifications.filters import filter_of
 from bot.notifications.holds import hold_words, holds_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import MOVES_SECONDS, Drawn
@@ -48,20 +47,16 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
 from bot.store import Store, unpack_counts
-from bot.store.attempts import COUNTS_GIVEN_UP
-from bot.store.claims import KEPT_FOR as CLAIM_KEPT_FOR
-from bot.store.recording import CARD_PAUSE
+from bot.store.recorded import CARD_PAUSE, COUNTS_GIVEN_UP
 from bot.store.rows import (
     AttemptRow,
     BuildRow,
-    CardNoteRow,
-    ClaimRow,
     NewNotification,
     NotificationRow,
     RedBranchRow,
     VoteRow,
 )
-from bot.store.states import NoteKind, NotificationState
+from bot.store.states import NotificationState
 from bot.store.times import of_attempt
 
 USUAL_OF = 20
@@ -74,8 +69,6 @@ ERASED = "erased"
 COMING = frozenset({NotificationState.PENDING, NotificationState.LEASED})
 """The states of a notification that is about to be posted."""
 BAR_CELLS = 10
-COUNTS_COME = timedelta(seconds=60)
-"""How long after an end the card of its commit is drawn anew: issue counts come later."""
 ESCALATION_VERBS = frozenset({"claim", "logs", "why"})
 
 
@@ -130,6 +123,7 @@ class Cards:
         self._offers = offers
         self._policies = policies
         self._context = ApprovalContext(store, people)
+        self._commits = CommitDrawing(store, provider_of=provider_of, clock=clock, offers=offers)
 
     async def draw(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
         """Draw a notification as of now; None if its build or connection is gone."""
@@ -148,9 +142,10 @@ class Cards:
                 label = await self._label(row, None)
                 return Drawn(message=_marked(branch_changed(label, extra.headline, extra.text), repeated=repeated))
             case Event.COMMIT:
-                return await self._commit(row, repeated=repeated)
+                builds = await self._commits.drawn(row)
+                return builds and replace(builds, message=_marked(builds.message, repeated=repeated))
             case Event.ESCALATED | Event.UNFIXED:
-                return await self._escalation(row, extra, event, repeated=repeated)
+                return await self._escalation(row, extra, repeated=repeated)
             case _:
                 return await self._build(row, extra, event, repeated=repeated)
 
@@ -163,7 +158,7 @@ class Cards:
         build = of_attempt(build, stored.began_at)
         notes = await self._store.cards.notes(_key(row), row.attempt_no, row.team)
         claim = await self._store.claims.get(row.team, _key(row))
-        facts = _facts(row, stored, notes, claim, attempt_no=row.attempt_no)
+        facts = facts_of(row.team, stored, notes, claim, attempt_no=row.attempt_no)
         red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
         if red is not None and red.claimed_by and red.claimed_at is not None and not facts.is_claimed:
             note = Note(text="is on it", at=red.claimed_at, user=red.claimed_by)
@@ -222,16 +217,7 @@ class Cards:
         return min(later, key=lambda other: other.created_at or made_at, default=None)
 
     def _verbs(self, provider: AnyProvider, build: Build, facts: Facts, *, approvals: bool) -> frozenset[str]:
-        if not self._offers:
-            return frozenset()
-        return available_actions(
-            build,
-            provider.capabilities,
-            cancels_waiting=provider.cancels_waiting,
-            has_approvals=approvals,
-            is_claimed=facts.is_claimed,
-            is_replaced=bool(facts.replaced),
-        )
+        return offered(provider, build, facts, has_approvals=approvals) if self._offers else frozenset()
 
     async def _started(self, subject: _Subject) -> Drawn:
         """Draw the live card: the full card of its build until another one is, then one line that points to it.
@@ -381,7 +367,7 @@ class Cards:
     async def _holds(self, row: NewNotification, build: Build, approvals: Sequence[Approval]) -> tuple[Markup, ...]:
         """Return who keeps others from deciding these approvals."""
         rows = await self._store.holds.of_pipeline(row.team, build.connection, build.pipeline)
-        names = [name for approval in approvals for name in (approval.name, approval.job) if name]
+        names = [approval.name for approval in approvals if approval.name]
         return tuple(Markup(f"On hold: {hold_words(hold)}") for hold in holds_of(rows, names))
 
     @staticmethod
@@ -550,7 +536,7 @@ class Cards:
             if entry is not None and self._provider_of(row.team, connection) is not None:
                 build, stored = entry
                 builds.append(of_attempt(build, stored.began_at))
-                facts[build.key] = _facts(row, stored, (), None, attempt_no=stored.attempt_no)
+                facts[build.key] = facts_of(row.team, stored, (), None, attempt_no=stored.attempt_no)
                 labels[connection, pipeline] = await self._label(row, build)
         if not builds:
             return None
@@ -567,62 +553,32 @@ class Cards:
             )
         )
 
-    async def _commit(self, row: NewNotification, *, repeated: bool) -> Drawn | None:
-        """Draw the card of a commit: the newest build of each pipeline that the channel groups, and one verdict."""
-        links = [
-            link
-            for link in await self._store.links.of_channel(row.team, row.channel)
-            if filter_of(link).is_by_commit and self._provider_of(row.team, link.connection) is not None
-        ]
-        places = {(link.connection, link.pipeline): link.alias or link.name for link in links}
-        newest: dict[tuple[str, str], Build] = {}
-        connections = sorted({link.connection for link in links})
-        stored = await self._store.builds.of_commit(commit_of(row.build), connections, has_bisections=False)
-        for build in stored:
-            if (build.connection, build.pipeline) in places and build.conclusion is not Conclusion.RETRIED:
-                newest.setdefault((build.connection, build.pipeline), build)
-        if not newest:
-            return None
-        builds = [newest[place] for place in places if place in newest]
-        now = self._clock()
-        providers = {build.connection: self._provider_of(row.team, build.connection) for build in builds}
-        message = commit_card(
-            builds,
-            labels=places,
-            connection_labels={name: provider.label for name, provider in providers.items() if provider is not None},
-            now=now,
-            reason=row.reason,
-            offers=self._offers,
-        )
-        is_open = any(not build.completed for build in builds)
-        just_ended = any(build.completed_at is not None and now - build.completed_at < COUNTS_COME for build in builds)
-        return Drawn(
-            message=_marked(message, repeated=repeated),
-            live=is_open,
-            card=True,
-            moves=is_open or just_ended,
-            moves_after=MOVES_SECONDS if is_open else CARD_PAUSE.total_seconds(),
-        )
-
-    async def _escalation(self, row: NewNotification, extra: Extra, event: Event, *, repeated: bool) -> Drawn | None:
-        """Draw the call for somebody to look after a red branch; None where it is green again."""
+    async def _escalation(self, row: NewNotification, extra: Extra, *, repeated: bool) -> Drawn | None:
+        """Draw the call for somebody to look after a red branch; None where it was green before the call was posted."""
         red = await self._store.red_branches.rooted_at(_key(row), row.attempt_no, row.team, row.channel)
         entry = await self._store.builds.get(_key(row))
         provider = await self._provider(row)
-        if red is None or entry is None or provider is None or red.closed_at is not None:
+        if red is None or entry is None or provider is None:
             return None
-        build = entry[0]
-        facts = Facts(is_claimed=event is Event.UNFIXED)
+        build, label = entry[0], await self._label(row, entry[0])
+        if red.closed_at is not None:
+            if not isinstance(row, NotificationRow) or row.state != NotificationState.SENT:
+                return None
+            over = escalation_over(build, label=label, by=red.closed_by, red_seconds=red.red_seconds)
+            return Drawn(message=_marked(over, repeated=repeated), card=True)
+        first = await self._store.builds.by_number(row.connection, row.pipeline, red.since) if red.since else None
+        since_when = first.completed_at if first is not None and first.completed_at is not None else red.opened_at
         message = escalation_notification(
             build,
-            label=await self._label(row, build),
-            red_seconds=since(red.opened_at, row.created_at),
+            label=label,
+            red_seconds=since(min(since_when, red.opened_at), row.created_at),
             streak=red.streak,
             claimed_by=red.claimed_by,
             mention=await self._mention(row, extra, provider, build),
-            actions=self._verbs(provider, build, facts, approvals=False) & ESCALATION_VERBS,
+            actions=self._verbs(provider, build, Facts(is_claimed=bool(red.claimed_by)), approvals=False)
+            & ESCALATION_VERBS,
         )
-        return Drawn(message=_marked(message, repeated=repeated))
+        return Drawn(message=_marked(message, repeated=repeated), live=True, card=True)
 
     def _outage(self, row: NewNotification, extra: Extra, event: Event) -> Message:
         provider = self._provider_of(row.team, row.connection)
@@ -692,45 +648,6 @@ def _happened(extra: Extra) -> str:
 
 def _key(row: NewNotification) -> BuildKey:
     return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
-
-
-def _facts(
-    row: NewNotification,
-    stored: BuildRow,
-    notes: Sequence[CardNoteRow],
-    claim: ClaimRow | None,
-    *,
-    attempt_no: int,
-) -> Facts:
-    """Return what the bot knows of an attempt beside its build, as one workspace may read it."""
-    is_current = stored.attempt_no == attempt_no
-    replaced = next((_replaced_words(note) for note in reversed(notes) if note.kind == NoteKind.REPLACED), "")
-    if not replaced and not is_current:
-        replaced = f"Attempt {stored.attempt_no} has replaced it"
-    cancelled = next((note.user for note in notes if note.kind == NoteKind.CANCELLED), "")
-    acts = [
-        Note(text=note.text, at=note.at, user=note.user)
-        for note in notes
-        if note.kind in {NoteKind.ACT, NoteKind.CANCELLED}
-    ]
-    if claim is not None and is_current:
-        acts.append(Note(text="is on it", at=claim.until - CLAIM_KEPT_FOR, user=claim.user))
-    return Facts(
-        starter=stored.started_by if stored.started_team == row.team and is_current else "",
-        cancelled_by=cancelled,
-        waiting_since=stored.waiting_since if is_current else None,
-        approval_seconds=stored.approval_seconds if is_current else 0.0,
-        notes=tuple(acts),
-        is_claimed=claim is not None and is_current,
-        replaced=replaced,
-    )
-
-
-def _replaced_words(note: CardNoteRow) -> Markup:
-    who = f"{mention(note.user)} " if note.user else ""
-    at = f"{DOT}{when(note.at)}" if note.user else ""
-    page = f"{DOT}{link(note.url, 'Open it')}" if clean_url(note.url) else ""
-    return Markup(f"{who}{markup(note.text, 300)}{at}{page}")
 
 
 def _replaced_by(successor: Build) -> Markup:

@@ -1,6 +1,6 @@
 """What the bot remembers, in SQLite or PostgreSQL."""
 
-from bot.store.recording import Recorded
+from bot.store.recorded import Recorded
 from bot.store.steps import unpack_counts
 from bot.store.store import Store, Transaction
 

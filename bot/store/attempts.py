@@ -10,13 +10,13 @@ from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
 from bot.store.database import Repository
 from bot.store.lookups import of_build
 from bot.store.mapping import ATTEMPT, BUILD
+from bot.store.recorded import COUNTS_GIVEN_UP
 from bot.store.redraws import mark_moved, redraw_cards, release_waiting
 from bot.store.rows import AttemptRow
 from bot.store.statements import Statement
 from bot.store.steps import pack, pack_counts, unpack, unpack_counts
 from bot.store.tables import UtcDateTime
 
-COUNTS_GIVEN_UP = -1
 """What `counts_tries` holds when issue counts were given up."""
 
 CLAIM_UNCOUNTED = Statement(

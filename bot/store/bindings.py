@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 
-from bot.store.database import Repository, put, table
+from bot.store.database import Repository, put
+from bot.store.tables import table
 
 BINDING = table("binding")
 ADD_BINDING = put("binding", key=("connection",), replace=False, returning=("connection",))

@@ -1,13 +1,12 @@
 """Budgets of requests that processes share: what each process knew last."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.store.database import Repository, put
 from bot.store.mapping import BUDGET
 from bot.store.rows import BudgetRow, NewBudget
 
-KEPT_FOR = timedelta(days=1)
 """How long the longest wait of a vendor may last."""
 PUT_BUDGET = put("budget", key=("subject", "owner"))
 

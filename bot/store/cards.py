@@ -7,9 +7,12 @@ from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, insert, no
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
+from bot.store.commit_rows import OF_BUILDS
 from bot.store.database import Repository
-from bot.store.lookups import of_build
-from bot.store.mapping import CARD, CARD_NOTE
+from bot.store.lookups import CARDS, keys_of, of_build
+from bot.store.lookups import run as run_statement
+from bot.store.mapping import CARD, CARD_NOTE, COMMIT_ROW
+from bot.store.recorded import card_key
 from bot.store.redraws import mark_moved
 from bot.store.rows import CardNoteRow, CardRow
 from bot.store.statements import Statement
@@ -127,14 +130,12 @@ class Cards(Repository):
         }
         async with self._write() as db:
             await db.execute(insert(CARD_NOTE.table), row)
-            await mark_moved(db, {key})
-            return bool(await self._redraw(db, team, key, at))
+            return await self._redraw(db, team, key, at)
 
     async def redraw(self, key: BuildKey, *, team: str, at: datetime) -> bool:
         """Have the cards of a build in a workspace drawn anew (its claim changed), and return whether there is any."""
         async with self._write() as db:
-            await mark_moved(db, {key})
-            return bool(await self._redraw(db, team, key, at))
+            return await self._redraw(db, team, key, at)
 
     async def notes(self, key: BuildKey, attempt_no: int, team: str) -> list[CardNoteRow]:
         """Return what stands on the cards of an attempt in a workspace, oldest first."""
@@ -144,9 +145,15 @@ class Cards(Repository):
         async with self._read() as db:
             return await CARD_NOTE.all(db, query.order_by(CARD_NOTE.c.id))
 
-    async def _redraw(self, db: AsyncConnection, team: str, key: BuildKey, at: datetime) -> int:
-        due = CARD.update().where(*of_build(CARD.c, key), CARD.c.team == team).values(edit_due_at=at)
-        return (await db.execute(due)).rowcount
+    async def _redraw(self, db: AsyncConnection, team: str, key: BuildKey, at: datetime) -> bool:
+        """Have the build's own cards and that of its commit drawn anew, and return whether there is any."""
+        keys = await _shown_as(db, key)
+        await mark_moved(db, keys)
+        count = 0
+        for shown in keys:
+            due = CARD.update().where(*of_build(CARD.c, shown), CARD.c.team == team).values(edit_due_at=at)
+            count += (await db.execute(due)).rowcount
+        return bool(count)
 
     async def delete(self, leased: CardRow) -> None:
         """Forget a leased card whose message is gone."""
@@ -158,6 +165,12 @@ class Cards(Repository):
         """Return the cards of a build, oldest first."""
         async with self._read() as db:
             return await CARD.all(db, CARD.select().where(*of_build(CARD.c, key)).order_by(CARD.c.id))
+
+    async def showing(self, key: BuildKey) -> list[CardRow]:
+        """Return the cards that show a build, oldest first: its own, and that of its commit."""
+        async with self._read() as db:
+            keys = await _shown_as(db, key)
+            return CARD.made(await run_statement(db, CARDS, keys=keys_of(keys)))
 
     async def at(self, team: str, channel: str, ts: str) -> CardRow | None:
         """Return the card that a message is, or None."""
@@ -175,3 +188,9 @@ class Cards(Repository):
 def _fenced(leased: CardRow) -> ColumnElement[bool]:
     """Return the condition that nobody has leased a card since."""
     return and_(CARD.c.id == leased.id, CARD.c.lease_until == leased.lease_until)
+
+
+async def _shown_as(db: AsyncConnection, key: BuildKey) -> set[BuildKey]:
+    """Return what the cards that show a build have for its key."""
+    rows = COMMIT_ROW.made(await run_statement(db, OF_BUILDS, keys=keys_of([key])))
+    return {key, *(card_key(row.card) for row in rows)}

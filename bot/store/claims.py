@@ -1,15 +1,13 @@
 """Who has claimed which red build."""
 
-from datetime import timedelta
-
 from sqlalchemy import ColumnElement, select
 
 from bot.core.models import BuildKey
+from bot.store import retention
 from bot.store.database import Repository, put
 from bot.store.mapping import CLAIM
 from bot.store.rows import ClaimRow
 
-KEPT_FOR = timedelta(days=7)
 PUT_CLAIM = put("claim", key=("team", "connection", "pipeline", "build"))
 
 
@@ -23,13 +21,13 @@ class Claims(Repository):
         return holder
 
     async def get(self, team: str, key: BuildKey) -> ClaimRow | None:
-        """Return the claim of a build, or None. It was made `KEPT_FOR` before its `until`."""
+        """Return the claim of a build, or None. It was made `retention.CLAIMS` before its `until`."""
         async with self._read() as db:
             return await CLAIM.first(db, CLAIM.select().where(*self._of(team, key)))
 
     async def add(self, team: str, key: BuildKey, user: str) -> str:
         """Claim a build for somebody and return who holds it: that person, or who was first."""
-        until = self._clock() + KEPT_FOR
+        until = self._clock() + retention.CLAIMS
         row = {
             "team": team,
             "connection": key.connection,

@@ -6,13 +6,13 @@ What is asked often goes past the engine, by `fetch`.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
@@ -20,7 +20,6 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     String,
-    Table,
     UpdateBase,
     bindparam,
     cast,
@@ -29,7 +28,6 @@ from sqlalchemy import (
     text,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import NullPool, StaticPool
@@ -45,8 +43,8 @@ from bot.store.mapping import Dataclass, values
 from bot.store.postgres import SingleStatements
 from bot.store.sqlite import Connection as SqliteConnection
 from bot.store.sqlite import Inline, Turns
-from bot.store.statements import Observer, Run, Statement, Values
-from bot.store.tables import TableBase
+from bot.store.statements import Observer, Run, Statement, Values, insert_into
+from bot.store.tables import table
 
 INLINE_WRITES = 200  # a write adds two or three pages, and SQLite moves its log on from 1,000
 TERMS = 500  # values in one IN list; both databases take 32,767 in a statement
@@ -54,45 +52,28 @@ TERMS = 500  # values in one IN list; both databases take 32,767 in a statement
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Put:
-    """A statement that inserts, and knows what to do with a row that is there already; one for each database."""
-
-    sqlite: UpdateBase
-    postgresql: UpdateBase
-
-
 def put(
     name: str, *, key: Sequence[str], keep: Iterable[str] = (), replace: bool = True, returning: Sequence[str] = ("id",)
-) -> Put:
+) -> Statement:
     """Return a statement that inserts into a table, or updates what the row with the same `key` holds.
 
     Columns in `keep` are left as they are in an existing row; with `replace=False` such a row is left alone.
     The statement returns some columns of each row it wrote, in no order.
     """
-    into = table(name)
-    kept = {*key, *keep, *(column.name for column in into.primary_key)}
-    names = [column.name for column in into.columns if column.name not in kept]
-    returned = [into.c[column] for column in returning]
-    lite, post = sqlite.insert(into), postgresql.insert(into)
-    if not replace:
-        return Put(
-            sqlite=lite.on_conflict_do_nothing(index_elements=key).returning(*returned),
-            postgresql=post.on_conflict_do_nothing(index_elements=key).returning(*returned),
+
+    def make(dialect: str) -> UpdateBase:
+        into = table(name)
+        insert = insert_into(dialect, into)
+        kept = {*key, *keep, *(column.name for column in into.primary_key)}
+        changed = {column.name: insert.excluded[column.name] for column in into.columns if column.name not in kept}
+        written: UpdateBase = (
+            insert.on_conflict_do_update(index_elements=key, set_=changed)
+            if replace
+            else insert.on_conflict_do_nothing(index_elements=key)
         )
-    return Put(
-        sqlite=lite.on_conflict_do_update(
-            index_elements=key, set_={column: lite.excluded[column] for column in names}
-        ).returning(*returned),
-        postgresql=post.on_conflict_do_update(
-            index_elements=key, set_={column: post.excluded[column] for column in names}
-        ).returning(*returned),
-    )
+        return written.returning(*(into.c[column] for column in returning))
 
-
-def table(name: str) -> Table:
-    """Return a table by name, for statements over columns."""
-    return TableBase.metadata.tables[name]
+    return Statement(make)
 
 
 def pages(names: Iterable[T]) -> Iterable[list[T]]:
@@ -155,14 +136,13 @@ class Sessions(ABC):
         """
 
     async def put(
-        self, db: AsyncConnection, statement: Put, rows: Sequence[Dataclass | dict[str, Any]]
+        self, db: AsyncConnection, statement: Statement, rows: Sequence[Dataclass | dict[str, Any]]
     ) -> list[tuple[Any, ...]]:
         """Insert rows with a statement, and return the columns that it returns for those it wrote."""
         if not rows:
             return []
-        insert = statement.sqlite if self.dialect == "sqlite" else statement.postgresql
         parameters = [row if isinstance(row, dict) else values(row) for row in rows]
-        return [tuple(columns) for columns in await db.execute(insert, parameters)]
+        return [tuple(columns) for columns in await db.execute(statement.core(self.dialect), parameters)]
 
     async def own(self, db: AsyncConnection, names: Iterable[str]) -> None:
         """Hold off others who want to write the same thing until the transaction ends; on SQLite that is so anyway."""
@@ -181,7 +161,7 @@ class Database(Sessions):
         self._keepers = keepers
         self.clock = clock
         self.observe: Observer | None = None
-        """Told of each statement that `fetch` and `in_one_trip` send past the engine, for tests and measurements."""
+        """Told of each statement that `fetch` and `in_one_transaction` send past the engine, for tests and measurements."""
         self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
         self._single = single
         self._inline = _inline(engine.url)
@@ -275,22 +255,32 @@ class Database(Sessions):
                 if self.observe is not None:
                     self.observe(compiled.text, arguments)
                 return compiled.rows(fetched)
-        return await self.in_one_trip(lambda run: run(statement, **parameters), urgent=False)
+        return await self._in_one_trip(lambda run: run(statement, **parameters), urgent=False)
 
-    def _may_write_inline(self) -> bool:
-        """Whether a write need not wait; now and then it takes the trip, so that the log of WAL mode is moved on."""
+    def _may_write_inline(self, writes: int = 1) -> bool:
+        """Whether writes need not wait; now and then they take the trip, so that the log of WAL mode is moved on."""
         self._refuse_within_transaction()
-        self._inline_writes += 1
+        self._inline_writes += writes
         if self._inline_writes < INLINE_WRITES:
             return self._turns.is_free
         self._inline_writes = 0
         return False
 
-    async def in_one_trip(self, work: Callable[[Run], T], *, urgent: bool = True) -> T:
+    async def in_one_transaction(self, work: Callable[[Run], T], *, writes: int) -> T:
+        """Run work that writes so many rows on SQLite in one transaction: at once where nobody else writes, else next.
+
+        The work gets a function that runs a prepared statement. It has to be short, and may be run again where it
+        failed, after all that it did was undone. Raises StoreError.
+        """
+        if self._inline is not None and self._may_write_inline(writes):
+            with contextlib.suppress(sqlite3.Error):
+                return self._inline.transact(work, self.observe)
+        return await self._in_one_trip(work, urgent=True)
+
+    async def _in_one_trip(self, work: Callable[[Run], T], *, urgent: bool) -> T:
         """Run work on SQLite's own thread: one transaction, and one trip to the thread for all of it.
 
-        The work gets a function that runs a prepared statement. It has to be short; where it is `urgent` it goes before
-        the writes that wait. Raises StoreError.
+        Where it is `urgent` it goes before the writes that wait.
         """
         self._refuse_within_transaction()
         async with self._turns.next() if urgent else self._turns.in_order(), translate_errors():

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
-from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -20,6 +19,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool, StaticPool
 from bot.core.errors import StoreError
 from bot.core.text import valid
 from bot.store.sqlite import connect
+from bot.store.statements import dialect_of
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def _ping_if_idle(connection: DBAPIConnection, entry: ConnectionPoolEntry, _prox
 def driver_arguments(url: URL) -> dict[str, Any]:
     """Return what asyncpg itself takes for the connections that the engine of a URL has."""
     host, arguments = postgres_arguments(url.query)
-    _, address = asyncpg.dialect().create_connect_args(url.set(query=host))  # type: ignore[no-untyped-call]
+    _, address = dialect_of("postgresql").create_connect_args(url.set(query=host))
     return {name: value for name, value in {**address, **arguments}.items() if name != "prepared_statement_cache_size"}
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, Table, TypeDecorator, and_, delete, false, func, or_, select, update
 
-from bot.store.database import Repository, table
+from bot.store.database import Repository
 from bot.store.mapping import GRANT, IDENTITY, PERSON
-from bot.store.tables import TableBase
+from bot.store.tables import metadata, table
 
 NOBODY = "UFORGOTTEN"
 SOMEBODY = "somebody"
@@ -47,7 +47,7 @@ class Forgetting(Repository):
         """
         words = await self._words(team, user)
         count = await self._delete_all(list(_theirs(team, user)))
-        for rows in TableBase.metadata.sorted_tables:
+        for rows in metadata().sorted_tables:
             count += await self._rename(rows, words)
         return count
 
@@ -58,13 +58,13 @@ class Forgetting(Repository):
         connection of this name inherits nothing.
         """
         named = f"{name}:"
-        tables = TableBase.metadata.tables
+        tables = metadata().tables
         conditions: list[tuple[Table, ColumnElement[bool]]] = [
             (tables["connection"], tables["connection"].c.name == name),
             (tables["poll_target"], tables["poll_target"].c.connection == name),
             *(
                 (rows, rows.c.connection == name)
-                for rows in TableBase.metadata.sorted_tables
+                for rows in metadata().sorted_tables
                 if "connection" in rows.c and rows.name not in KEPT_TRACES
             ),
             (tables["budget"], tables["budget"].c.subject == name),
@@ -84,7 +84,7 @@ class Forgetting(Repository):
         The audit is kept for its time without people, channels and words. A connection stays bound to its workspace,
         so that no other one inherits it.
         """
-        tables = TableBase.metadata.tables
+        tables = metadata().tables
         async with self._read() as db:
             query = select(tables["connection"].c.name).where(tables["connection"].c.team == team)
             names = [*connections, *(await db.scalars(query))]
@@ -93,7 +93,7 @@ class Forgetting(Repository):
             count += await self.connection(name)
         conditions: list[tuple[Table, ColumnElement[bool]]] = [
             (rows, rows.c.team == team)
-            for rows in TableBase.metadata.sorted_tables
+            for rows in metadata().sorted_tables
             if "team" in rows.c and rows.name not in KEPT_TRACES
         ]
         conditions += [
@@ -179,7 +179,7 @@ class Forgetting(Repository):
 
 def _theirs(team: str, user: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Yield what is a person's own: their rows, and what stands in their direct messages."""
-    for rows in TableBase.metadata.sorted_tables:
+    for rows in metadata().sorted_tables:
         if "team" not in rows.c or rows.name in KEPT_TRACES:
             continue
         own: list[ColumnElement[bool]] = []

@@ -6,21 +6,17 @@ one trip to the database's thread.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Integer, and_, bindparam, delete, func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.database import Database, Repository, Sessions, table
+from bot.store.database import Database, Repository, Sessions
 from bot.store.group_commit import GroupCommit
-from bot.store.statements import Run, Statement
-from bot.store.tables import UtcDateTime
-
-KEPT_FOR = timedelta(days=2)
-"""How long a closed row is kept: Slack delivers late events for a day."""
+from bot.store.statements import Run, Statement, insert_into
+from bot.store.tables import UtcDateTime, table
 
 INBOX = table("inbox")
 
@@ -122,11 +118,9 @@ _NEW = {
     "received_at": bindparam("now", type_=_TIME),
 }
 INSERT = Statement(
-    sqlite.insert(INBOX).values(_NEW).on_conflict_do_nothing(index_elements=["key"]).returning(COLUMNS.id),
-    postgresql=postgresql.insert(INBOX)
-    .values(_NEW)
-    .on_conflict_do_nothing(index_elements=["key"])
-    .returning(COLUMNS.id),
+    lambda dialect: (
+        insert_into(dialect, INBOX).values(_NEW).on_conflict_do_nothing(index_elements=["key"]).returning(COLUMNS.id)
+    )
 )
 FIND = Statement(select(COLUMNS.id, COLUMNS.state).where(COLUMNS.key == bindparam("of_key")))
 _mine = and_(COLUMNS.id == bindparam("of_id"), COLUMNS.fence == bindparam("of_fence"), COLUMNS.closed_at.is_(None))
@@ -238,7 +232,9 @@ class Inbox(Repository):
     async def _commit(self, changes: Sequence[Change]) -> Sequence[Result]:
         if isinstance(self._sessions, Database):
             if self.dialect == "sqlite":
-                return await self._sessions.in_one_trip(lambda run: [_apply(run, change) for change in changes])
+                return await self._sessions.in_one_transaction(
+                    lambda run: [_apply(run, change) for change in changes], writes=len(changes)
+                )
             if len(changes) > 1:
                 return await self._commit_together(changes)
         return [await self._apply(change) for change in changes]
@@ -274,7 +270,7 @@ class Inbox(Repository):
         if not deliveries:
             return []
         rows = {delivery.key: _values(delivery) for delivery in reversed(deliveries)}
-        insert = postgresql.insert(INBOX).on_conflict_do_nothing(index_elements=["key"])
+        insert = insert_into(self.dialect, INBOX).on_conflict_do_nothing(index_elements=["key"])
         written = insert.returning(INBOX.c.key, INBOX.c.id)
         new = {row.key: int(row.id) for row in await db.execute(written, list(rows.values()))}
         missing = select(INBOX.c.key, INBOX.c.id, INBOX.c.state).where(INBOX.c.key.in_(rows.keys() - new.keys()))

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 
 from sqlalchemy import select
 
 from bot.security.redaction import without_secrets
-from bot.store.database import Repository, put, table
+from bot.store import retention
+from bot.store.database import Repository, put
+from bot.store.tables import table
 
-KEPT_FOR = timedelta(days=30)
 LAST_VALUE = table("last_value")
 PUT_LAST_VALUE = put("last_value", key=("team", "user", "connection", "pipeline"))
 
@@ -24,7 +24,7 @@ class LastValues(Repository):
             LAST_VALUE.c.user == user,
             LAST_VALUE.c.connection == connection,
             LAST_VALUE.c.pipeline == pipeline,
-            LAST_VALUE.c.used_at > self._clock() - KEPT_FOR,
+            LAST_VALUE.c.used_at > self._clock() - retention.LAST_VALUES,
         )
         async with self._read() as db:
             parameters: str | None = await db.scalar(kept)

@@ -15,8 +15,7 @@ from bot.store.states import NotificationState
 
 def by_keys(of: RowMap[Any], names: Sequence[str], make: Callable[[ColumnElement[bool]], Core]) -> Statement:
     """Return a statement about the rows of which some columns hold one of the tuples in its parameter `keys`."""
-    columns = [of.c[name] for name in names]
-    return Statement(make(among("sqlite", columns, "keys")), postgresql=make(among("postgresql", columns, "keys")))
+    return Statement(lambda dialect: make(among(dialect, [of.c[name] for name in names], "keys")))
 
 
 def _rows_by_keys(of: RowMap[Any], *names: str) -> Statement:

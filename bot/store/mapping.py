@@ -1,15 +1,17 @@
-"""How rows of a table become the values of `bot.store.rows`: by the names that the two share, checked at import."""
+"""How rows of a table become the values of `bot.store.rows`: by the names that the two share."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from enum import Enum
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
-from sqlalchemy import Delete, Executable, Select, Table, Update, delete, select, update
+from sqlalchemy import ColumnElement, Delete, Executable, Select, Table, Update, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from bot.store import rows, tables
-from bot.store.tables import TableBase
+from bot.store import rows
+from bot.store.tables import table
 
 
 class Dataclass(Protocol):
@@ -22,20 +24,40 @@ R = TypeVar("R", bound=Dataclass)
 
 
 class RowMap(Generic[R]):
-    """A table and the dataclass that its rows leave the store as. Raises TypeError where their names differ."""
+    """A table and the dataclass that its rows leave the store as.
 
-    def __init__(self, row: type[R], table: type[TableBase]) -> None:
-        self.table: Table = TableBase.metadata.tables[str(table.__tablename__)]
-        self.c = self.table.c
+    The table is made on first use, and compared with the dataclass then: TypeError where their names differ.
+    """
+
+    def __init__(self, row: type[R], table: str) -> None:
         self._row = row
+        self._name = table
         self._names = tuple(field.name for field in fields(row))
-        if set(self._names) != set(self.c.keys()):
-            raise TypeError(f"{row.__name__} and `{self.table.name}` differ: {set(self._names) ^ set(self.c.keys())}")
-        hints = get_type_hints(row)
-        self._enums: dict[str, Callable[[Any], Any]] = {
+
+    @cached_property
+    def table(self) -> Table:
+        """Return the table."""
+        made = table(self._name)
+        if set(self._names) != set(made.c.keys()):
+            raise TypeError(f"{self._row.__name__} and `{self._name}` differ: {set(self._names) ^ set(made.c.keys())}")
+        return made
+
+    @cached_property
+    def c(self) -> ReadOnlyColumnCollection[str, ColumnElement[Any]]:
+        """Return the table's columns by name."""
+        return self.table.c
+
+    @cached_property
+    def columns(self) -> tuple[ColumnElement[Any], ...]:
+        """Return the columns in the order of the dataclass."""
+        return tuple(self.c[name] for name in self._names)
+
+    @cached_property
+    def _enums(self) -> dict[str, Callable[[Any], Any]]:
+        hints = get_type_hints(self._row)
+        return {
             name: hints[name] for name in self._names if isinstance(hints[name], type) and issubclass(hints[name], Enum)
         }
-        self.columns = tuple(self.c[name] for name in self._names)
 
     def select(self) -> Select[Any]:
         """Return a query of whole rows."""
@@ -75,35 +97,36 @@ def values(row: Dataclass) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "id"}
 
 
-INSTALL = RowMap(rows.InstallRow, tables.InstallTable)
-CONNECTION = RowMap(rows.ConnectionRow, tables.ConnectionTable)
-CONNECTION_HEALTH = RowMap(rows.ConnectionHealthRow, tables.ConnectionHealthTable)
-PIPELINE = RowMap(rows.PipelineRow, tables.PipelineTable)
-LINK = RowMap(rows.LinkRow, tables.LinkTable)
-BUILD = RowMap(rows.BuildRow, tables.BuildTable)
-ATTEMPT = RowMap(rows.AttemptRow, tables.AttemptTable)
-NOTIFICATION = RowMap(rows.NotificationRow, tables.NotificationTable)
-CARD = RowMap(rows.CardRow, tables.CardTable)
-CARD_NOTE = RowMap(rows.CardNoteRow, tables.CardNoteTable)
-POLL_TARGET = RowMap(rows.PollTargetRow, tables.PollTargetTable)
-BUDGET = RowMap(rows.BudgetRow, tables.BudgetTable)
-WATCH = RowMap(rows.WatchRow, tables.WatchTable)
-PERSON = RowMap(rows.PersonRow, tables.PersonTable)
-IDENTITY = RowMap(rows.IdentityRow, tables.IdentityTable)
-GRANT = RowMap(rows.GrantRow, tables.GrantTable)
-MUTE = RowMap(rows.MuteRow, tables.MuteTable)
-SCHEDULE = RowMap(rows.ScheduleRow, tables.ScheduleTable)
-DIGEST = RowMap(rows.DigestRow, tables.DigestTable)
-AUDIT = RowMap(rows.AuditRow, tables.AuditTable)
-CHAIN = RowMap(rows.ChainRow, tables.ChainTable)
-LOG_FOLLOW = RowMap(rows.LogFollowRow, tables.LogFollowTable)
-FEED = RowMap(rows.FeedRow, tables.FeedTable)
-HOLD = RowMap(rows.HoldRow, tables.HoldTable)
-HOLD_WAIT = RowMap(rows.HoldWaitRow, tables.HoldWaitTable)
-BISECTION = RowMap(rows.BisectionRow, tables.BisectionTable)
-CLAIM = RowMap(rows.ClaimRow, tables.ClaimTable)
-RED_BRANCH = RowMap(rows.RedBranchRow, tables.RedBranchTable)
-FAILURE = RowMap(rows.FailureRow, tables.FailureTable)
-APPROVAL_POLICY = RowMap(rows.ApprovalPolicyRow, tables.ApprovalPolicyTable)
-VOTE = RowMap(rows.VoteRow, tables.VoteTable)
-PERSONAL_TOKEN = RowMap(rows.PersonalTokenRow, tables.PersonalTokenTable)
+INSTALL = RowMap(rows.InstallRow, "install")
+CONNECTION = RowMap(rows.ConnectionRow, "connection")
+CONNECTION_HEALTH = RowMap(rows.ConnectionHealthRow, "connection_health")
+PIPELINE = RowMap(rows.PipelineRow, "pipeline")
+LINK = RowMap(rows.LinkRow, "link")
+BUILD = RowMap(rows.BuildRow, "build")
+ATTEMPT = RowMap(rows.AttemptRow, "attempt")
+NOTIFICATION = RowMap(rows.NotificationRow, "notification")
+CARD = RowMap(rows.CardRow, "card")
+CARD_NOTE = RowMap(rows.CardNoteRow, "card_note")
+POLL_TARGET = RowMap(rows.PollTargetRow, "poll_target")
+BUDGET = RowMap(rows.BudgetRow, "budget")
+WATCH = RowMap(rows.WatchRow, "watch")
+PERSON = RowMap(rows.PersonRow, "person")
+IDENTITY = RowMap(rows.IdentityRow, "identity")
+GRANT = RowMap(rows.GrantRow, "grant")
+MUTE = RowMap(rows.MuteRow, "mute")
+SCHEDULE = RowMap(rows.ScheduleRow, "schedule")
+DIGEST = RowMap(rows.DigestRow, "digest")
+AUDIT = RowMap(rows.AuditRow, "audit")
+CHAIN = RowMap(rows.ChainRow, "chain")
+LOG_FOLLOW = RowMap(rows.LogFollowRow, "log_follow")
+FEED = RowMap(rows.FeedRow, "feed")
+HOLD = RowMap(rows.HoldRow, "hold")
+HOLD_WAIT = RowMap(rows.HoldWaitRow, "hold_wait")
+BISECTION = RowMap(rows.BisectionRow, "bisection")
+COMMIT_ROW = RowMap(rows.CommitRow, "commit_row")
+CLAIM = RowMap(rows.ClaimRow, "claim")
+RED_BRANCH = RowMap(rows.RedBranchRow, "red_branch")
+FAILURE = RowMap(rows.FailureRow, "failure")
+APPROVAL_POLICY = RowMap(rows.ApprovalPolicyRow, "approval_policy")
+VOTE = RowMap(rows.VoteRow, "vote")
+PERSONAL_TOKEN = RowMap(rows.PersonalTokenRow, "personal_token")

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Integer, String, and_, bindparam, case, false, func, literal, or_, select, union_all
 
 from bot.core.models import BuildKey
+from bot.store import retention
 from bot.store.database import Repository, put
 from bot.store.links import REMOVED
 from bot.store.mapping import BUILD, LINK, POLL_TARGET, WATCH
@@ -16,7 +17,6 @@ from bot.store.statements import Statement
 from bot.store.tables import UtcDateTime
 
 MOST_HINTS = 200
-ABANDONED = timedelta(days=30)
 JUST_BEFORE = timedelta(microseconds=1)
 NO_HINTS = "[]"
 
@@ -244,7 +244,7 @@ class Polling(Repository):
 
         A build without news for thirty days is given up; so are links of a workspace that removed the bot.
         """
-        rows = await self._fetch(WATCHED, of_connection=connection, since=self._clock() - ABANDONED)
+        rows = await self._fetch(WATCHED, of_connection=connection, since=self._clock() - retention.WATCHES)
         pipelines = frozenset(pipeline for pipeline, build, _ in rows if not build)
         unfinished = frozenset(
             BuildKey(connection=connection, pipeline=pipeline, id=build)

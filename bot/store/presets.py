@@ -7,7 +7,8 @@ from sqlalchemy import delete, select
 
 from bot.core.errors import UsageError
 from bot.security.redaction import without_secrets
-from bot.store.database import Repository, put, table
+from bot.store.database import Repository, put
+from bot.store.tables import table
 
 KEY = ("team", "channel", "connection", "pipeline", "name")
 PRESET = table("preset")

@@ -4,14 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import NO_RESULT, Build, BuildKey
-from bot.store.database import Repository, put, required, table, terms
+from bot.store import retention
+from bot.store.database import Repository, put, required, terms
 from bot.store.histories import histories, place_by_commit
 from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
 from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, NOTIFICATION, WATCH, values
+from bot.store.recorded import CARD_PAUSE, AlreadyStarted, Recorded
 from bot.store.redraws import mark_moved, note_replaced
 from bot.store.rows import (
     AttemptRow,
@@ -28,9 +30,6 @@ from bot.store.states import BuildPurpose, NotificationEvent
 from bot.store.steps import PreviousState, Step, pack, pack_counts, restart, step, unpack
 from bot.store.times import attempt_seconds, began_at
 
-KEEP_DAYS = 180
-CARD_PAUSE = timedelta(seconds=15)
-
 PUT_BUILD = put("build", key=("connection", "pipeline", "build"), returning=("id", "connection", "pipeline", "build"))
 ADD_ATTEMPT = put(
     "attempt",
@@ -43,47 +42,18 @@ ADD_NOTIFICATION = put(
     key=("team", "channel", "link", "connection", "pipeline", "build", "attempt_no", "event", "turn"),
     replace=False,
 )
-DUE_CARD = update(table("card")).where(table("card").c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
+DUE_CARD = CARD.update().where(CARD.c.id == bindparam("of_id")).values(edit_due_at=bindparam("to_due"))
 ADD_WATCH = put("watch", key=("team", "channel", "user", "connection", "pipeline", "build"), replace=False)
 CORRECT_ATTEMPT = (
-    update(table("attempt"))
+    ATTEMPT.update()
     .where(
-        table("attempt").c.connection == bindparam("of_connection"),
-        table("attempt").c.pipeline == bindparam("of_pipeline"),
-        table("attempt").c.build == bindparam("of_build"),
-        table("attempt").c.attempt_no == bindparam("of_attempt"),
+        ATTEMPT.c.connection == bindparam("of_connection"),
+        ATTEMPT.c.pipeline == bindparam("of_pipeline"),
+        ATTEMPT.c.build == bindparam("of_build"),
+        ATTEMPT.c.attempt_no == bindparam("of_attempt"),
     )
     .values(conclusion=bindparam("to_conclusion"), counts=bindparam("to_counts"))
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """The change that one poll found in a build, with the context that decisions need.
-
-    `build` is the polled build with what was known before filled in. `finished` is the attempt whose end this is.
-    `history` holds the results of its ref, those of newer builds and of its own earlier attempts among them, and
-    `target_history` those of the branch that a pull request goes to. `blocked` says that an approval has just opened,
-    the `turn`-th of its attempt; where one was open before and none is now, that was the `turn`-th. `corrected` is the attempt where its end had been written with another conclusion.
-    `needs_history` says that the store knows no earlier build of the ref, but the CI system may.
-    """
-
-    build: Build
-    row: BuildRow
-    before: Build | None
-    first_seen: bool
-    attempt_no: int
-    finished: AttemptRow | None
-    reopened: bool
-    blocked: bool
-    turn: int = 1
-    corrected: AttemptRow | None = None
-    history: tuple[AttemptRow, ...] = ()
-    target_history: tuple[AttemptRow, ...] = ()
-    needs_history: bool = False
-    links: tuple[LinkRow, ...] = ()
-    watches: tuple[WatchRow, ...] = ()
-    mutes: tuple[MuteRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +139,12 @@ class Recording(Repository):
         before: Build | None = None,
         after_attempt: int | None = None,
         purpose: BuildPurpose = BuildPurpose.NORMAL,
+        is_presumed: bool = False,
     ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
+
+        Raises AlreadyStarted, and writes nothing, for a new build that is only presumed to be this start's where
+        another start of it is written already.
 
         The notifications get the build's attempt number here. `after_attempt` says that an ended build runs again, and
         which attempt it was: a new one begins, even if the system still shows the old end, and even if nobody has seen
@@ -181,6 +155,8 @@ class Recording(Repository):
             await self._own(db, {build.connection})
             rows = await _rows(db, [build.key])
             old = rows.get(build.key)
+            if is_presumed and after_attempt is None and old is not None and old.started_by:
+                raise AlreadyStarted
             ends = await _last_ends(db, rows.values())
             previous = _previous(old, ends)
             had_ended = (before is not None and before.completed) or (previous is not None and previous.ended)
@@ -304,7 +280,7 @@ class Recording(Repository):
             place = (BuildKey(connection=connection, pipeline=pipeline, id=build), count)
             row = AttemptRow(id=number, **values(placed[place]))
             # A build so old may have been notified of and forgotten since.
-            if row.completed_at > now - timedelta(days=KEEP_DAYS):
+            if row.completed_at > now - timedelta(days=retention.KEEP_DAYS):
                 finished[place] = row
         return finished
 

@@ -1,22 +1,17 @@
 """What channels have set to a value."""
 
 from datetime import timedelta
-from enum import StrEnum
 
 from sqlalchemy import delete, select
 
-from bot.store.database import Repository, put, table
+from bot.store.database import Repository, put
+from bot.store.states import Setting
+from bot.store.tables import table
 
 SETTING = table("channel_setting")
 PUT_SETTING = put("channel_setting", key=("team", "channel", "name"))
 REMIND_AFTER = timedelta(hours=1)
 """How long after an approval's card its thread gets one reminder where the channel has set nothing else."""
-
-
-class Setting(StrEnum):
-    """What a channel may set. REMIND is in seconds; 0 is never."""
-
-    REMIND = "remind"
 
 
 class Settings(Repository):

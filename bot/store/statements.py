@@ -7,11 +7,10 @@ these statements do. What is written here once are the steps that its types need
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol, TypeAlias
 
-from sqlalchemy import CompoundSelect, Dialect, Float, Select, UpdateBase
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy import CompoundSelect, Dialect, Float, Select, Table, UpdateBase
 from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.types import TypeEngine
 
@@ -24,10 +23,23 @@ Observer: TypeAlias = Callable[[str, Values], None]
 
 FLOAT8 = 701  # PostgreSQL's number for the type of our numbers: its dialect asks for one
 
-DIALECTS: Mapping[str, Callable[[], Dialect]] = {
-    "sqlite": lambda: sqlite.dialect(paramstyle="qmark"),
-    "postgresql": asyncpg.dialect,
-}
+
+def dialect_of(name: str) -> Dialect:
+    """Return the dialect `sqlite` or `postgresql` as its driver wants it. It is imported where it is used: it is dear."""
+    dialect: Dialect
+    if name == "sqlite":
+        dialect = import_module("sqlalchemy.dialects.sqlite").dialect(paramstyle="qmark")
+    else:
+        dialect = import_module("sqlalchemy.dialects.postgresql.asyncpg").dialect()
+    return dialect
+
+
+def insert_into(dialect: str, into: Table) -> Any:
+    """Return an insert that knows `on_conflict_do_update` and `on_conflict_do_nothing`.
+
+    The two databases have classes of their own for it, with the same methods and nothing above them: hence Any.
+    """
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(into)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +74,25 @@ class Compiled:
 
 
 class Statement:
-    """A statement whose values are `bindparam`s without a value; `postgresql` says it otherwise for that database."""
+    """A statement whose values are `bindparam`s without a value, or what makes one for a dialect."""
 
-    def __init__(self, statement: Core, *, postgresql: Core | None = None) -> None:
-        self._cores = {"sqlite": statement, "postgresql": postgresql if postgresql is not None else statement}
+    def __init__(self, statement: Core | Callable[[str], Core]) -> None:
+        self._make: Callable[[str], Core] = statement if callable(statement) else lambda _dialect: statement
+        self._cores: dict[str, Core] = {}
         self._compiled: dict[str, Compiled] = {}
 
     def core(self, dialect: str) -> Core:
         """Return the statement as SQLAlchemy runs it, for a transaction that has begun already."""
-        return self._cores[dialect]
+        core = self._cores.get(dialect)
+        if core is None:
+            core = self._cores[dialect] = self._make(dialect)
+        return core
 
     def compiled(self, dialect: str) -> Compiled:
         """Return the statement in a driver's words."""
         compiled = self._compiled.get(dialect)
         if compiled is None:
-            compiled = self._compiled[dialect] = _compile(self._cores[dialect], DIALECTS[dialect]())
+            compiled = self._compiled[dialect] = _compile(self.core(dialect), dialect_of(dialect))
         return compiled
 
 

@@ -66,3 +66,15 @@ class BisectionState(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     ENDED = "ended"
+
+
+class Switch(StrEnum):
+    """What can be switched on in a channel."""
+
+    REACTIONS = "reactions"
+
+
+class Setting(StrEnum):
+    """What a channel may set. REMIND is in seconds; 0 is never."""
+
+    REMIND = "remind"

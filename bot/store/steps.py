@@ -22,6 +22,7 @@ LASTING = (
     "target_branch",
     "from_fork",
     "commit",
+    "head_commit",
     "message",
     "author",
     "triggered_by",

@@ -1,19 +1,13 @@
 """What channels have switched on."""
 
-from enum import StrEnum
-
 from sqlalchemy import delete, select
 
-from bot.store.database import Repository, put, table
+from bot.store.database import Repository, put
+from bot.store.states import Switch
+from bot.store.tables import table
 
 SWITCH = table("switch")
 ADD_SWITCH = put("switch", key=("team", "channel", "name"), replace=False)
-
-
-class Switch(StrEnum):
-    """What can be switched on in a channel."""
-
-    REACTIONS = "reactions"
 
 
 class Switches(Repository):

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.store.database import Repository, table
+from bot.store.database import Repository
+from bot.store.statements import insert_into
+from bot.store.tables import table
 
 TOKEN = table("token")
-LITE, POST = sqlite.insert(TOKEN), postgresql.insert(TOKEN)
 
 
 class Tokens(Repository):
@@ -18,7 +18,7 @@ class Tokens(Repository):
         """Keep a value under a key for some seconds, and return whether that is new; one that is kept stays as it is."""
         now = self._clock()
         row = {"key": key, "until": now + timedelta(seconds=seconds), "value": value}
-        insert = LITE if self.dialect == "sqlite" else POST
+        insert = insert_into(self.dialect, TOKEN)
         keep = insert.on_conflict_do_update(
             index_elements=["key"],
             set_={"until": insert.excluded.until, "value": insert.excluded.value},

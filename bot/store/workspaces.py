@@ -2,7 +2,8 @@
 
 from sqlalchemy import select
 
-from bot.store.database import Repository, put, table
+from bot.store.database import Repository, put
+from bot.store.tables import table
 
 WORKSPACE = table("workspace")
 PUT_WORKSPACE = put("workspace", key=("team",), returning=("team",))

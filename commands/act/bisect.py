@@ -22,7 +22,7 @@ from commands.core.commit_ranges import Range, end_of, end_words, range_of
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read, unexpected
 from commands.core.matches import PipelineMatch, number_of
-from commands.core.permissions import Requirement, refs_of_parameters, refs_of_target
+from commands.core.permissions import Requirement, refs_of_start
 from commands.core.registry import Command
 from commands.core.resolve import resolve_pipeline
 
@@ -213,7 +213,7 @@ def requirement(match: PipelineMatch, bisection: Bisection, target: StartTarget)
         role=Role.RUN,
         doing=f"Starting builds of *{escape(match.name)}*",
         pipeline=match,
-        refs=(*refs_of_target(target), *refs_of_parameters(bisection.parameters)),
+        refs=refs_of_start(target, StartRequest(parameters=bisection.parameters)),
         builds_a_ref=True,
         starts=True,
         environments=tuple(bisection.parameters.values()),

@@ -242,7 +242,8 @@ async def run(args: Args, stop: Stop, context: Context) -> Answer:
     if not running:
         if len(stop.matches) == 1:
             conclusion = stop.matches[0].build.conclusion
-            raise UsageError(f"{stop.matches[0].name} is already {conclusion.value if conclusion else 'over'}.")
+            how = f": {conclusion.value}" if conclusion else ""
+            raise UsageError(f"{stop.matches[0].name} has ended already{how}.")
         raise UsageError("They are all over already.")
     for match in running:
         actions.must_be_able(match.pipeline, Capability.CANCEL, match.build)

@@ -153,14 +153,9 @@ def _step_fields(steps: Sequence[Step], step: Step, context: Context) -> list[Bl
     is_one_build = _is_one_build(steps)
     listed = [
         (
-            _step_name(other) if is_one_build else choice_label(other.match, context, other.approval),
+            other.approval.name if is_one_build else choice_label(other.match, context, other.approval),
             _value(other, steps),
         )
         for other in steps
     ]
     return [input_block("Step", select(listed, initial=_value(step, steps)), name=APPROVAL, dispatch=True)]
-
-
-def _step_name(step: Step) -> str:
-    approval = step.approval
-    return f"{approval.name} ({approval.job})" if approval.job and approval.job != approval.name else approval.name

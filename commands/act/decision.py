@@ -287,7 +287,7 @@ def authorize(args: Args, step: Step, _context: Context) -> Sequence[Requirement
             pipeline=match.pipeline,
             refs=refs_of_build(match.build),
             starts=args.approve,
-            environments=(step.approval.name, step.approval.job or "", *args.fields.values()),
+            environments=(step.approval.name, *args.fields.values()),
         ),
     )
 

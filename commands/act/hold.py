@@ -44,7 +44,7 @@ def parse(words: str) -> Args:
         return Args()
     is_all = parsed.words[:1] == (ALL,)
     target = Target(scope=ALL) if is_all else parsed.target()
-    must_name_pipeline(target, "hold", USAGE)
+    target = target.of_pipeline("hold")
     if is_all and not parsed.has("env"):
         raise UsageError("`hold all` is about an environment.", hint="Name it: `hold all --env NAME`.", usage=USAGE)
     span, reason = parsed.flag("for"), list(parsed.words[1:])
@@ -66,14 +66,6 @@ def environment_in(parsed: ParsedArgs) -> str:
     if not name.strip() or len(name) > MOST_NAME:
         raise UsageError(f"`--env` takes a name of up to {MOST_NAME} characters.")
     return folded(name.strip())
-
-
-def must_name_pipeline(target: Target, verb: str, usage: str) -> None:
-    """Raise UsageError where a target names a build or a ref: pipelines are held, whatever they build."""
-    if target.names_build and target.url is None:
-        raise UsageError(f"`{verb}` is about a pipeline, not about one build.", usage=usage)
-    if target.ref is not None:
-        raise UsageError(f"`{verb}` is about a pipeline, not about one ref.", usage=usage)
 
 
 def spoken(args: Args) -> str:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.blocks.text import escape
 from bot.core.models import Ref, RefKind, StartRequest, StartTarget
@@ -15,7 +15,7 @@ from commands.core import actions, memory
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch
-from commands.core.permissions import Requirement, refs_of_parameters, refs_of_target
+from commands.core.permissions import Requirement, refs_added
 from commands.core.registry import Command
 from commands.core.resolve import resolve_build
 
@@ -65,12 +65,15 @@ async def resolve(args: Args, context: Context) -> Rebuild:
     match = await resolve_build(args.target, context, acting=True, verb="rebuild")
     actions.must_be_able(match.pipeline, Capability.REBUILD, match.build)
     check_options(args.options, match.provider)
-    request = StartRequest(parameters=args.parameters, options=args.options)
     return Rebuild(
         match=match,
-        target=match.provider.rebuild_target(request),
+        target=await match.provider.rebuild_target(match.build.pipeline, _request(args)),
         names_somebody_else=await names_somebody_else(args.options, context),
     )
+
+
+def _request(args: Args) -> StartRequest:
+    return StartRequest(parameters=dict(args.parameters), options=dict(args.options))
 
 
 def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requirement]:
@@ -81,11 +84,7 @@ def authorize(args: Args, rebuild: Rebuild, _context: Context) -> Sequence[Requi
             role=Role.RUN,
             doing=f"Rebuilding *{escape(match.pipeline.name)}*",
             pipeline=match.pipeline,
-            refs=(
-                *refs_of_build(match.build),
-                *refs_of_target(rebuild.target),
-                *refs_of_parameters(args.parameters),
-            ),
+            refs=(*refs_of_build(match.build), *refs_added(rebuild.target, _request(args))),
             starts=True,
             environments=(*args.parameters.values(), *args.options.values()),
         )
@@ -104,9 +103,8 @@ async def run(args: Args, rebuild: Rebuild, context: Context) -> Answer:
         rebuild.secrets.update(secret_names((await parameters_of(match.pipeline, branch))[0]))
     if not await memory.first_click(f"rebuild {match.build.key}", context):
         return Answer(silent=True)
-    request = StartRequest(
-        parameters=dict(args.parameters),
-        options=dict(args.options),
+    request = replace(
+        _request(args),
         requested_by=await context.name() or None,
         requested_by_email=await context.email() or None,
     )

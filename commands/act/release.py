@@ -8,7 +8,7 @@ from bot.blocks.text import Markup, escape
 from bot.core.errors import Ambiguous, UsageError
 from bot.notifications.holds import hold_words
 from bot.store.rows import HoldRow
-from commands.act.hold import environment_in, must_name_pipeline, place_words
+from commands.act.hold import environment_in, place_words
 from commands.core import actions
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
@@ -42,8 +42,7 @@ class Held:
 def parse(words: str) -> Args:
     """Read the words after `release`. Raises UsageError."""
     parsed = read(words, values=("env",), switches=("steal", "yes"))
-    target = parsed.only_target(USAGE)
-    must_name_pipeline(target, "release", USAGE)
+    target = parsed.only_target(USAGE).of_pipeline("release")
     return Args(
         target=target,
         environment=environment_in(parsed),

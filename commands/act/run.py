@@ -19,7 +19,7 @@ from commands.core.forms import opening
 from commands.core.grammar import Target, read, unexpected
 from commands.core.listings import closest_refs, closest_words, ref_of, unfinished_builds
 from commands.core.matches import PipelineMatch, name_of
-from commands.core.permissions import Requirement, protecting_globs, refs_of_parameters, refs_of_target
+from commands.core.permissions import Requirement, protecting_globs, refs_of_start
 from commands.core.registry import Command
 from commands.core.resolve import card_here, pipelines_here, resolve_pipeline
 
@@ -201,7 +201,7 @@ def authorize(args: Args, start: Start, _context: Context) -> Sequence[Requireme
             role=Role.RUN,
             doing=f"Starting builds of *{escape(start.match.name)}*",
             pipeline=start.match,
-            refs=(*refs_of_target(start.target), *refs_of_parameters(start.request.parameters)),
+            refs=refs_of_start(start.target, start.request),
             builds_a_ref=True,
             starts=not (args.dry_run or args.forget_preset),
             environments=(*start.request.parameters.values(), *start.request.options.values()),

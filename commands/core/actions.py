@@ -6,16 +6,18 @@ from dataclasses import replace
 from bot.blocks.message import Message, actions, button, section
 from bot.blocks.message import context as small_print
 from bot.blocks.text import Markup, escape, mention
-from bot.core.errors import UsageError
+from bot.core.acting import is_presumed
+from bot.core.errors import Unavailable, UsageError
 from bot.core.models import Build, Status
 from bot.core.text import folded
 from bot.core.tracing import current_trace
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
+from bot.store.recorded import AlreadyStarted
 from bot.store.rows import NewWatch
 from bot.store.states import NoteKind
 from commands.core.context import Answer, Context, Source
-from commands.core.matches import BuildMatch, PipelineMatch, state_of
+from commands.core.matches import BuildMatch, PipelineMatch, name_of, state_of
 from commands.core.memory import keep_for_undo
 
 
@@ -114,17 +116,21 @@ async def announce(
             created_at=context.now,
         )
     ]
-    await context.store.recording.record_start(
-        build,
-        team=context.team,
-        channel=conversation,
-        user=context.user,
-        notifications=[] if has_card else [card],
-        watches=watches if watch else [],
-        now=context.now,
-        before=retried.build if retried else None,
-        after_attempt=retried.attempt_no if retried else None,
-    )
+    try:
+        await context.store.recording.record_start(
+            build,
+            team=context.team,
+            channel=conversation,
+            user=context.user,
+            notifications=[] if has_card else [card],
+            watches=watches if watch else [],
+            now=context.now,
+            before=retried.build if retried else None,
+            after_attempt=retried.attempt_no if retried else None,
+            is_presumed=is_presumed(),
+        )
+    except AlreadyStarted:
+        raise started_by_another(build, pipeline) from None
     target = pipeline.provider.poll_target(build.pipeline)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     await poll_again(build, pipeline, context)
@@ -132,6 +138,17 @@ async def announce(
     if note:
         return replace(started, silent=False, message=Message(text=note, blocks=(section(note),)))
     return started
+
+
+def started_by_another(build: Build, pipeline: PipelineMatch) -> Unavailable:
+    """Return the error for a start without an answer of which only another command's build can be seen."""
+    return Unavailable(
+        f"{pipeline.provider.label} did not answer, and I can't see whether it acted. I did not try again."
+        f" {name_of(build, pipeline.name)} looks like it, but another command started it.",
+        provider=pipeline.provider.label,
+        hint="Look at its page before you repeat this.",
+        acted=True,
+    )
 
 
 def made_from(after: Build, before: Build) -> Build:
@@ -164,20 +181,16 @@ def as_reopened(build: Build) -> Build:
 
 async def has_card_here(build: Build, context: Context) -> bool:
     """Return whether a message of this conversation is a card of a build."""
-    cards = await context.store.cards.of_build(build.key)
+    cards = await context.store.cards.showing(build.key)
     return any((card.team, card.channel) == (context.team, context.channel) for card in cards)
 
 
 async def is_pressed_on_card(build: Build, context: Context) -> bool:
-    """Return whether the act is a button of a card of this very build."""
+    """Return whether the act is a button of a card that shows this very build."""
     if context.source is not Source.BUTTON or not context.message:
         return False
-    card = await context.store.cards.at(context.team, context.channel, context.message)
-    return card is not None and (card.connection, card.pipeline, card.build) == (
-        build.connection,
-        build.pipeline,
-        build.id,
-    )
+    place = (context.team, context.channel, context.message)
+    return any((card.team, card.channel, card.ts) == place for card in await context.store.cards.showing(build.key))
 
 
 async def note_on_cards(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from bot.blocks.text import Markup, code, escape
 from bot.core.errors import ProviderError, UsageError
 from bot.core.models import Build, BuildFilter, Commit, Ref, RefKind, parse_ref
+from bot.core.text import repository_key
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from commands.core.context import Context
@@ -139,7 +140,7 @@ async def _comparing(pipeline: PipelineMatch, repository: str, context: Context)
     }
     named: dict[str, str] = {}
     for row in await context.store.pipelines.all(connections=sorted(comparing)):
-        if same_name(row.repository) == repository:
+        if repository_key(row.repository) == repository:
             named.setdefault(row.connection, row.pipeline)
     return [*own, *((comparing[connection], pipeline_id) for connection, pipeline_id in named.items())]
 
@@ -152,7 +153,7 @@ async def _stored(pipeline: PipelineMatch, repository: str, branch: str, context
     if repository:
         visible = sorted(provider.connection for provider in context.providers())
         for row in await context.store.pipelines.all(connections=visible):
-            if same_name(row.repository) == repository:
+            if repository_key(row.repository) == repository:
                 pipelines.add((row.connection, row.pipeline))
     builds: list[Build] = []
     for connection, pipeline_id in sorted(pipelines):
@@ -183,12 +184,7 @@ def in_order(builds: Iterable[Build]) -> list[Commit]:
 
 async def _repository(connection: str, pipeline: str, context: Context) -> str:
     row = await context.store.pipelines.get(connection, pipeline)
-    return same_name(row.repository) if row is not None else ""
-
-
-def same_name(repository: str) -> str:
-    """Return a repository's name as it is compared with another system's name of it."""
-    return repository.lower().strip("/").removesuffix(".git")
+    return repository_key(row.repository) if row is not None else ""
 
 
 def end_words(end: End) -> Markup:

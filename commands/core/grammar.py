@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Self
 
 from bot.core.errors import UsageError
 from bot.core.models import Ref, parse_ref
@@ -80,6 +81,19 @@ class Target:
     def empty(self) -> bool:
         """Whether nothing was named."""
         return not any((self.pipeline, self.ref, self.build, self.id, self.url, self.scope))
+
+    def of_pipeline(self, verb: str, *, takes_ref: bool = False) -> Self:
+        """Return the target of a verb that is about pipelines. Raises UsageError where it names a build or a ref, too.
+
+        A page's address names the pipeline that the page belongs to.
+        """
+        if self.build is not None or self.id is not None:
+            raise UsageError(
+                f"`{verb}` is about a pipeline, not about one build.", hint=f"Leave out `#{self.build or self.id}`."
+            )
+        if self.ref is not None and not takes_ref:
+            raise UsageError(f"`{verb}` is about a pipeline, not about one ref.", hint=f"Leave out `@{self.ref}`.")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,13 @@ somebody who is not in the channel have grants only: given to them, to their use
 they are in. A deactivated account has none. Of whom Slack does not report what they are, only reading and grants count.
 """
 
-import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.core.errors import NotAllowed
-from bot.core.models import StartTarget, is_sha
-from bot.core.refs import named_refs, spellings_of
+from bot.core.models import StartRequest, StartTarget, is_sha
+from bot.core.refs import is_pattern, named_refs, refs_in_values, spellings_of
 from bot.core.text import fits_glob
 from bot.notifications.holds import hold_words, holds_of
 from bot.slack.people import Standing
@@ -25,14 +24,6 @@ from commands.core.approval_policies import Deciding, check_policy
 from commands.core.context import Context, Role, Source
 from commands.core.matches import PipelineMatch
 
-_REF_VARIABLE = re.compile(
-    r"(?:CI|BUILDKITE|TRAVIS|BITBUCKET|GITHUB|CIRCLE|BUILD|SYSTEM|DRONE|GIT)[_.](?:\w{1,40}[_.])?"
-    r"(?:BRANCH|TAG|REF|REF_NAME|REF_SLUG|BRANCH_NAME|SOURCEBRANCH(?:NAME)?|TARGETBRANCH)",
-    re.IGNORECASE,
-)
-"""The variables in which CI systems tell a build its branch or tag; some let a start overwrite them."""
-_REVISION = re.compile(r"[~^:]|@\{")
-"""Where git's words for a revision leave the ref's name."""
 _ROLES = {role.word: role for role in Role}
 MOST_NAMED = 3
 UNKNOWN_REF = "(unknown ref)"
@@ -62,18 +53,31 @@ class Requirement:
     environments: tuple[str, ...] = ()
 
 
-def refs_of_target(target: StartTarget) -> tuple[str, ...]:
+def refs_of_start(target: StartTarget, request: StartRequest) -> tuple[str, ...]:
     """Return the refs that rights on a start are judged on: all that will be sent. A pull request alone is `pr:42`.
 
-    A commit that is no SHA is a ref by another way: CI systems hand it to git, which takes `main`, `origin/main`, `main~0`.
+    Where the target names nothing that is built, what is built is unknown.
     """
-    commit = None if target.commit is None or is_sha(target.commit) else _REVISION.split(target.commit)[0]
-    return (*named_refs(target.branch, target.tag, target.pull_request), *named_refs(commit, None, None), *target.also)
+    is_known = target.branch or target.tag or target.pull_request
+    return (*(() if is_known else (UNKNOWN_REF,)), *refs_added(target, request))
 
 
-def refs_of_parameters(parameters: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the refs that values put in place of those a build has: `CI_COMMIT_BRANCH=main` makes rules take it for main's."""
-    return tuple(value for name, value in parameters.items() if value and _REF_VARIABLE.fullmatch(name))
+def refs_added(target: StartTarget, request: StartRequest) -> tuple[str, ...]:
+    """Return the refs that a target and a request's values name, such as a rebuild's beside those of the old build.
+
+    A commit that is no SHA is a ref by another way: CI systems hand it to git, which takes `main`, `origin/main`, `main~0`.
+    An option that takes a name after a dot (`variable.BRANCH`) is a value of that name.
+    """
+    commits = (target.commit, request.commit)
+    named = tuple(commit for commit in commits if commit is not None and not is_sha(commit))
+    options = {name.partition(".")[2]: value for name, value in request.options.items() if "." in name}
+    return (
+        *named_refs(target.branch, target.tag, target.pull_request),
+        *named,
+        *target.also,
+        *refs_in_values(request.parameters),
+        *refs_in_values(options),
+    )
 
 
 async def check(requirement: Requirement, context: Context) -> None:
@@ -220,13 +224,18 @@ async def _protected(requirement: Requirement, context: Context) -> tuple[str, .
     """Return the required refs that are protected."""
     if requirement.role < Role.RUN or not (requirement.refs or requirement.builds_a_ref):
         return ()
-    globs = await protecting_globs(requirement.pipeline, context)
-    if not requirement.refs:
-        return (UNKNOWN_REF,) if globs else ()
-    return tuple(ref for ref in requirement.refs if _matches(ref, globs))
+    return protected_among(requirement, await protecting_globs(requirement.pipeline, context))
 
 
-def _matches(ref: str, globs: Iterable[str]) -> bool:
+def protected_among(requirement: Requirement, globs: Sequence[str]) -> tuple[str, ...]:
+    """Return the required refs that globs protect. Where any is protected, so is what is unknown, and a pattern."""
+    refs = requirement.refs or ((UNKNOWN_REF,) if requirement.builds_a_ref else ())
+    return tuple(ref for ref in refs if _matches(ref, globs))
+
+
+def _matches(ref: str, globs: Sequence[str]) -> bool:
+    if ref == UNKNOWN_REF or is_pattern(ref):
+        return bool(globs)
     return any(fits_glob(spelling, glob) for glob in globs for spelling in spellings_of(ref))
 
 

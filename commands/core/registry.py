@@ -1,9 +1,12 @@
 """What a command is, and how typed words find theirs."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, Generic, TypeVar
+
+from typing_extensions import override
 
 from bot.core.errors import Ambiguous, UsageError
 from bot.core.models import is_sha
@@ -73,32 +76,96 @@ class Command(Generic[A, R]):
         return self.acts(args) if self.acts is not None else self.role is not Role.VIEW
 
 
-class Registry:
-    """Every command and every form, in the order of the help text. Raises TypeError for a command without `authorize`."""
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A command by its verb, its aliases and its module, whose `COMMAND` it is: imported when it is first asked for."""
 
-    def __init__(self, commands: Iterable[Command[Any, Any]], forms: Iterable[Form] = ()) -> None:
-        self.commands = tuple(commands)
-        self.forms = {form.name: form for form in forms}
-        self._by_word: dict[str, Command[Any, Any]] = {}
-        for command in self.commands:
-            if not callable(command.authorize):
-                raise TypeError(f"the command {command.verb} declares no authorize")
-            if command.role is not Role.VIEW and command.authorize is anyone:
-                raise TypeError(f"the command {command.verb} needs the {command.role.word} role, yet authorizes anyone")
+    verb: str
+    module: str
+    aliases: tuple[str, ...] = ()
+
+    def load(self) -> Command[Any, Any]:
+        """Return the command. Raises TypeError where it is not called as it is listed."""
+        command: Command[Any, Any] = import_module(self.module).COMMAND
+        if (command.verb, command.aliases) != (self.verb, self.aliases):
+            raise TypeError(f"{self.module} has the command {command.verb}, not {self.verb}, or other aliases")
+        return command
+
+
+class Forms(Mapping[str, Form]):
+    """Forms by name, each of a class in a module: imported and made when it is first asked for."""
+
+    def __init__(self, classes: Mapping[str, tuple[str, str]]) -> None:
+        self.classes = classes
+        self._made: dict[str, Form] = {}
+
+    @override
+    def __getitem__(self, name: str) -> Form:
+        form = self._made.get(name)
+        if form is None:
+            module, made_by = self.classes[name]
+            form = self._made[name] = getattr(import_module(module), made_by)()
+        return form
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        return name in self.classes
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.classes)
+
+    @override
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+class Registry:
+    """Every command and every form, in the order of the help text. Raises TypeError for a word that two commands have.
+
+    A command that is listed by its module is checked when that is imported: TypeError for one without `authorize`.
+    """
+
+    def __init__(self, commands: Iterable[Command[Any, Any] | Listed], forms: Mapping[str, Form] | None = None) -> None:
+        self.forms: Mapping[str, Form] = forms or {}
+        self._loaded: dict[str, Command[Any, Any]] = {}
+        self._listed: dict[str, Listed] = {}
+        self._verb_of: dict[str, str] = {}
+        for command in commands:
+            if isinstance(command, Listed):
+                self._listed[command.verb] = command
+            else:
+                self._loaded[command.verb] = _checked(command)
             for word in (command.verb, *command.aliases):
-                if word in self._by_word:
+                if word in self._verb_of:
                     raise TypeError(f"two commands are called {word}")
-                self._by_word[word] = command
+                self._verb_of[word] = command.verb
+        self._verbs = tuple(dict.fromkeys(self._verb_of.values()))
+
+    @property
+    def commands(self) -> tuple[Command[Any, Any], ...]:
+        """Return every command; imports all."""
+        return tuple(self._command(verb) for verb in self._verbs)
+
+    def load(self) -> None:
+        """Import every command and every form now, so that nobody waits for it later."""
+        list(self.commands)
+        list(self.forms.values())
+
+    def _command(self, verb: str) -> Command[Any, Any]:
+        command = self._loaded.get(verb)
+        if command is None:
+            command = self._loaded[verb] = _checked(self._listed[verb].load())
+        return command
 
     def find(self, verb: str) -> Command[Any, Any] | None:
         """Return the command that a word names: its verb, an alias, or a unique beginning of a reading verb."""
         word = verb.lower()
-        if word in self._by_word:
-            return self._by_word[word]
-        begins = [
-            command for command in self.commands if command.reads and len(word) > 1 and command.verb.startswith(word)
-        ]
-        return begins[0] if len(begins) == 1 else None
+        if word in self._verb_of:
+            return self._command(self._verb_of[word])
+        begins = [self._command(verb) for verb in self._verbs if len(word) > 1 and verb.startswith(word)]
+        reading = [command for command in begins if command.reads]
+        return reading[0] if len(reading) == 1 else None
 
     def split(self, text: str, slash: str = "/build") -> tuple[Command[Any, Any], str]:
         """Return the command that a line names and the words after it; a line that names only a target asks for a status.
@@ -109,12 +176,12 @@ class Registry:
         head, *more = text.split(maxsplit=1) or [""]
         rest = more[0].strip() if more else ""
         if not head:
-            return self.commands[0], ""
+            return self._command(self._verbs[0]), ""
         command = self.find(head)
         if command is not None:
             return command, plain_target(rest) if command.names_target else rest
         if looks_like_a_target(head):
-            return self.commands[0], text.strip()
+            return self._command(self._verbs[0]), text.strip()
         raise self._unknown(head, rest, slash)
 
     def _unknown(self, head: str, rest: str, slash: str) -> UsageError | Ambiguous:
@@ -137,13 +204,23 @@ class Registry:
 
         A dangerous verb is one only for words that begin as it does: there it keeps another from taking its place.
         """
-        names = [name for name, command in self._by_word.items() if not command.is_dangerous or name[:2] == word[:2]]
+        names = [
+            name for name, verb in self._verb_of.items() if name[:2] == word[:2] or not self._command(verb).is_dangerous
+        ]
         near = get_close_matches(word, names, n=5, cutoff=NEAR)
         if not near:
             return None
         begins = [name for name in near if name[:3] == word[:3]]
         best = max(begins or near, key=lambda name: (_common(name, word), -abs(len(name) - len(word))))
-        return self._by_word[best]
+        return self._command(self._verb_of[best])
+
+
+def _checked(command: Command[Any, Any]) -> Command[Any, Any]:
+    if not callable(command.authorize):
+        raise TypeError(f"the command {command.verb} declares no authorize")
+    if command.role is not Role.VIEW and command.authorize is anyone:
+        raise TypeError(f"the command {command.verb} needs the {command.role.word} role, yet authorizes anyone")
+    return command
 
 
 def _common(name: str, word: str) -> int:

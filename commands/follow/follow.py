@@ -29,7 +29,7 @@ class Args:
 def parse(words: str) -> Args:
     """Read the words after `follow`. Raises UsageError."""
     conditions, target = conditions_given(read(words, values=FILTERS), USAGE)
-    return Args(target=target, conditions=conditions)
+    return Args(target=target.of_pipeline("follow"), conditions=conditions)
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch:

@@ -1,8 +1,8 @@
 """Which links of a channel build the same repository on other systems: their builds of one commit may share a card."""
 
+from bot.core.text import repository_key
 from bot.notifications.filters import filter_of
 from bot.store.rows import LinkRow
-from commands.core.commit_ranges import same_name
 from commands.core.context import Context
 from commands.core.listings import RECENT
 from commands.follow.filter_words import merged
@@ -43,4 +43,4 @@ async def _commits(link: LinkRow, context: Context) -> set[str]:
 
 async def _repository(link: LinkRow, context: Context) -> str:
     row = await context.store.pipelines.get(link.connection, link.pipeline)
-    return same_name(row.repository) if row is not None else ""
+    return repository_key(row.repository) if row is not None else ""

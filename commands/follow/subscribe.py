@@ -8,7 +8,7 @@ from bot.blocks.message import Message, section
 from bot.blocks.text import escape, harmless, plural
 from bot.core.errors import UsageError
 from bot.notifications.filters import filter_of
-from bot.store.switches import Switch
+from bot.store.states import Switch
 from commands.core import actions
 from commands.core.channel import must_be_reachable
 from commands.core.context import Answer, Context, Opening, Role
@@ -81,7 +81,7 @@ async def resolve(args: Args, context: Context) -> PipelineMatch | None:
 
 async def linked_pipeline(target: Target, context: Context, verb: str) -> PipelineMatch:
     """Return the pipeline named. Raises UsageError where it is not linked to this channel."""
-    pipeline = await resolve_pipeline(target, context, acting=True, verb=verb)
+    pipeline = await resolve_pipeline(target.of_pipeline(verb), context, acting=True, verb=verb)
     if pipeline.link is None:
         raise UsageError(
             f"{pipeline.name} is not linked to {context.here}.",

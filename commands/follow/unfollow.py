@@ -20,7 +20,7 @@ async def resolve(args: Args, context: Context) -> PipelineMatch | None:
     """Return the pipeline named, None for all."""
     if args.everything:
         return None
-    return await resolve_pipeline(args.target, context, acting=True, verb="unfollow")
+    return await resolve_pipeline(args.target.of_pipeline("unfollow"), context, acting=True, verb="unfollow")
 
 
 async def run(_args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:

@@ -50,7 +50,7 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
     """Remember to notify the person by direct message (or here) when the build ends."""
     build = match.build
     if build.completed:
-        raise UsageError(f"{match.name} is already {state_of(build)}.")
+        raise UsageError(f"{match.name} has ended already: {state_of(build)}.")
     await context.store.recording.record([build], now=context.now)
     added = await context.store.watches.add(
         NewWatch(

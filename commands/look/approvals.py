@@ -9,7 +9,7 @@ from bot.blocks.message import context as small_print
 from bot.blocks.text import bold, escape, plural, roughly, safe
 from bot.core.errors import UsageError
 from bot.providers.base.capabilities import Capability
-from bot.store.settings import Setting
+from bot.store.states import Setting
 from commands.act.decision import Step, open_steps, waiting_steps, words_of
 from commands.core.actions import actor, public_line
 from commands.core.channel import channel_to_decide_in, judged_in

@@ -28,7 +28,7 @@ def parse(words: str) -> Args:
     """Read the words after `last`. Raises UsageError."""
     parsed = read(words, values=build_filters.VALUES, switches=("public",))
     return Args(
-        target=parsed.only_target(USAGE),
+        target=parsed.only_target(USAGE).of_pipeline("last", takes_ref=True),
         page=ListPage(
             limit=parsed.number("n", default=5, most=build_lists.MOST),
             skip=parsed.number("skip", default=0, most=build_lists.MOST_SKIPPED),

@@ -126,7 +126,7 @@ async def _follow(job: Job, match: BuildMatch, context: Context) -> Answer:
         log = await _log(match, job, context)
     except NotFound:
         log = Log(text="", job=job.name)
-    cards = await context.store.cards.of_build(match.build.key)
+    cards = await context.store.cards.showing(match.build.key)
     card = next((card.ts for card in cards if (card.team, card.channel) == (context.team, context.channel)), "")
     message = followed(log, job, match.build, label=match.pipeline.name, now=context.now, ends=False)
     await begin_act()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bot.blocks.message import Message, sections
 from bot.blocks.text import bold, escape, plural, roughly, since
-from bot.core.errors import NotLinked, ProviderError, UsageError
+from bot.core.errors import NotLinked, ProviderError
 from bot.core.models import Build, Status
 from bot.core.recurrence import DAY
 from commands.core.actions import noted
@@ -50,10 +50,7 @@ class Queue:
 def parse(words: str) -> Args:
     """Read the words after `queue`. Raises UsageError."""
     parsed = read(words, switches=("public",))
-    target = parsed.only_target(USAGE)
-    if target.build is not None or target.id is not None:
-        raise UsageError("`queue` is about a pipeline, not about one build.", usage=USAGE)
-    return Args(target=target, public=parsed.public)
+    return Args(target=parsed.only_target(USAGE).of_pipeline("queue"), public=parsed.public)
 
 
 async def resolve(args: Args, context: Context) -> Sequence[PipelineMatch]:

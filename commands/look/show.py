@@ -1,7 +1,7 @@
 """One build's full card, or all that is known of it: /build show [build] [--all]."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot.blocks.build import build_card
 from bot.blocks.details import all_details
@@ -29,7 +29,7 @@ class Args:
     """
 
     target: Target
-    options: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
     everything: bool = False
     public: bool = False
 

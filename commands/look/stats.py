@@ -81,7 +81,7 @@ def parse(words: str) -> Args:
     if by_word is not None and by_word.lower() not in set(By):
         raise UsageError(f"`--by` takes `branch`, `job` or `author`, not `{by_word}`.", usage=USAGE)
     return Args(
-        target=parsed.only_target(USAGE),
+        target=parsed.only_target(USAGE).of_pipeline("stats", takes_ref=True),
         since=parse_duration(parsed.flag("since") or "30d"),
         by=By(by_word.lower()) if by_word is not None else None,
         public=parsed.public,

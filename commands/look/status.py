@@ -17,10 +17,11 @@ from commands.core.available_actions import verbs_of
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.listings import pipeline_names, recent_builds
-from commands.core.matches import PipelineMatch
+from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.registry import Command, anyone
 from commands.core.resolve import match_of_link, resolve_pipeline
 from commands.core.stories import stories_of
+from commands.look import show
 from commands.look.details import filled
 
 USAGE = "status [target|all|mine|SHA]"
@@ -59,16 +60,20 @@ def parse(words: str) -> Args:
     return Args(target=target, sha=sha.lower(), public=parsed.public)
 
 
-async def resolve(args: Args, context: Context) -> PipelineMatch | None:
-    """Return the pipeline named; None where the status is of more than one."""
+async def resolve(args: Args, context: Context) -> PipelineMatch | BuildMatch | None:
+    """Return the pipeline named, the build where one is named; None where the status is of more than one."""
+    if args.target.build is not None or args.target.id is not None:
+        return await show.resolve(show.Args(target=args.target), context)
     if not args.names_pipeline:
         return None
     return await resolve_pipeline(args.target, context, acting=False, verb="status")
 
 
-async def run(args: Args, pipeline: PipelineMatch | None, context: Context) -> Answer:
-    """Return the state of the channel's pipelines, of one, of a commit, or of the person's own builds."""
-    if pipeline is not None:
+async def run(args: Args, match: PipelineMatch | BuildMatch | None, context: Context) -> Answer:
+    """Return the state of the channel's pipelines, of one, of a build, of a commit, or of the person's own builds."""
+    if isinstance(match, BuildMatch):
+        return await show.run(show.Args(target=args.target, public=args.public), match, context)
+    if (pipeline := match) is not None:
         row = await _row(pipeline, args.target.ref, context)
         message = status_message(context.channel_name, [row], context.now)
         return Answer(message=noted(message, pipeline), public=args.public)

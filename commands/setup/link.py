@@ -47,7 +47,7 @@ def parse(words: str) -> Args:
         alias = parsed.words[2]
         check_alias(alias)
     return Args(
-        target=parsed.target(),
+        target=parsed.target().of_pipeline("link"),
         alias=alias,
         is_default=parsed.has("default"),
         branch=parsed.flag("branch") or "",

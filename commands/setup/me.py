@@ -84,7 +84,7 @@ def _favourite(rest: Sequence[str]) -> Args:
     keeps = [word.lower() for word in parsed.words[1:]]
     if parsed.target().empty or keeps not in ([], ["on"], ["off"]):
         raise UsageError("Which pipeline?", usage=USAGE)
-    return Args(favourite=parsed.target(), keep=keeps != ["off"])
+    return Args(favourite=parsed.target().of_pipeline("me favourite"), keep=keeps != ["off"])
 
 
 def _change(word: str, value: str) -> Change:

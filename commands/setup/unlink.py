@@ -29,7 +29,7 @@ class Args:
 def parse(words: str) -> Args:
     """Read the words after `unlink`. Raises UsageError."""
     parsed = read(words, switches=("yes",))
-    return Args(target=parsed.only_target(USAGE), confirmed=parsed.has("yes"))
+    return Args(target=parsed.only_target(USAGE).of_pipeline("unlink"), confirmed=parsed.has("yes"))
 
 
 async def resolve(args: Args, context: Context) -> PipelineMatch:

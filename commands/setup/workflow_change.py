@@ -8,7 +8,8 @@ from bot.blocks.message import COMMAND, Message, section
 from bot.blocks.text import code, escape
 from bot.blocks.workflow import change_message, difference_lines, setting_lines
 from bot.core.errors import UsageError
-from bot.core.workflow_words import apply, differences, with_actions
+from bot.core.workflow_actions import with_actions
+from bot.core.workflow_words import apply, differences
 from bot.core.workflows import WorkflowDefinition
 from bot.providers.base.provider import AnyProvider
 from commands.core import actions, memory

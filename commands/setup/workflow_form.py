@@ -18,18 +18,18 @@ from bot.blocks.message import (
 )
 from bot.blocks.message import context as small_print
 from bot.core.errors import ProviderError, UsageError
-from bot.core.workflow_words import (
+from bot.core.workflow_actions import (
     ACTION_KEYS,
     AUDIENCES,
-    BY_NAME,
     DESTINATIONS,
     PLATFORM_NAMES,
     default_name,
     spelled,
     write_action,
     write_actions,
-    write_switch,
 )
+from bot.core.workflow_values import write_switch
+from bot.core.workflow_words import BY_NAME
 from bot.core.workflows import (
     ActionKind,
     ConditionKind,

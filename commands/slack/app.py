@@ -71,6 +71,7 @@ class SlackApp:
         self.answer = self._delivery.answer
         with _slack_variables_hidden():
             self.app = AsyncApp(
+                name="buildbell",  # without one Bolt reads every frame of the stack to name itself after a file
                 signing_secret="verified-before-bolt",  # noqa: S106 - requests are verified on their bytes in bot.web
                 token=None,
                 authorize=_authorize,

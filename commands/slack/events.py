@@ -13,7 +13,7 @@ from bot.blocks.message import Message
 from bot.slack.installs import Installs
 from bot.slack.sender import SlackError
 from bot.store.rows import LinkRow
-from bot.store.switches import Switch
+from bot.store.states import Switch
 from commands.core.context import Context, Services, Source
 from commands.core.memory import is_first_within
 from commands.slack import shortcuts

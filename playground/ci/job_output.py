@@ -6,6 +6,7 @@ import random
 import uuid
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 
 from playground.ci.model import Artifact, Build, Issue, IssueKind, Job, JobState, Outcome, Test, stamp
 
@@ -141,7 +142,7 @@ def _uid(*parts: object) -> str:
 
 
 def issues(build: Build, job: Job) -> tuple[Issue, ...]:
-    """Return what a job that has just ended complains about; its tests must be known."""
+    """Return the errors and warnings of a job that has just ended; its tests must be set already."""
     step, language = job.step, build.pipeline.language
     rng = _rng("issues", build.uid, job.uid)
     messages: list[tuple[IssueKind, str, str]] = []
@@ -191,7 +192,6 @@ def tests(build: Build, job: Job) -> tuple[Test, ...]:
     step, pipeline = job.step, build.pipeline
     if not step.tests or job.state not in {JobState.PASSED, JobState.FAILED} or job.reason == "infrastructure":
         return ()
-    names = _rng("names", pipeline.path, step.name)
     rng = _rng("tests", build.uid, job.uid)
     total = step.tests + build.number // 5
     failing: set[int] = set()
@@ -199,17 +199,17 @@ def tests(build: Build, job: Job) -> tuple[Test, ...]:
         # The first few are the pipeline's fragile ones: failures come back, as they do in life.
         failing = set(rng.sample(range(min(8, total)), rng.randint(1, 4)))
     skipped = {total - 1} if total > 10 else set()
+    titles = _test_titles(pipeline.uid, pipeline.path, pipeline.language, step.name, total)
     made = []
     for index in range(total):
         class_name, file = pipeline.test_classes[index % len(pipeline.test_classes)]
-        subject = f"{names.choice(_VERBS)} {_SUBJECTS[index % len(_SUBJECTS)]}"
-        name = _test_name(pipeline.language, subject, index // len(_SUBJECTS))
+        uid, name = titles[index]
         outcome = "failed" if index in failing else "skipped" if index in skipped else "passed"
         line = 10 + 7 * index
         message = rng.choice(_TEST_MESSAGES) if outcome == "failed" else None
         made.append(
             Test(
-                uid=_uid(pipeline.uid, step.name, index),
+                uid=uid,
                 class_name=class_name,
                 name=name,
                 file=file,
@@ -221,6 +221,17 @@ def tests(build: Build, job: Job) -> tuple[Test, ...]:
             )
         )
     return tuple(made)
+
+
+@lru_cache(maxsize=256)
+def _test_titles(pipeline: str, path: str, language: str, step: str, total: int) -> tuple[tuple[str, str], ...]:
+    """Return the id and the name of each test of a step: the same in each build of a pipeline, which is a uid and a path."""
+    rng = _rng("names", path, step)
+    subjects = [f"{rng.choice(_VERBS)} {_SUBJECTS[index % len(_SUBJECTS)]}" for index in range(total)]
+    return tuple(
+        (_uid(pipeline, step, index), _test_name(language, subject, index // len(_SUBJECTS)))
+        for index, subject in enumerate(subjects)
+    )
 
 
 def _test_name(language: str, subject: str, again: int) -> str:

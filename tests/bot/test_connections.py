@@ -10,8 +10,8 @@ from bot.providers.base.options import Options
 from bot.security.vault import Vault, new_key
 from bot.store import Store
 from bot.store.rows import ConnectionRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
+from tests.set_clock import SetClock
 
 BUILDKITE = {"kind": "buildkite", "organization": "acme", "token": "bkua_hush"}
 

@@ -3,17 +3,14 @@
 `say` does what a person typed; `services`, `works`, `sender` and `store` show what came of it.
 """
 
-import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
 from bot.connections import Connections
-from bot.core import clock
 from bot.core.models import Build, Pipeline
 from bot.security.vault import Vault
 from bot.slack.deliveries import Ack
@@ -29,21 +26,8 @@ from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.modals import Modal
-
-
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def go(self, **ahead: float) -> datetime:
-        """Go ahead, and return the time then."""
-        self.now += timedelta(**ahead)
-        return self.now
+from tests.databases import store_on
+from tests.set_clock import SetClock
 
 
 @pytest.fixture
@@ -51,21 +35,9 @@ def set_clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture(scope="session")
-async def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a SQLite file with our tables and nothing in them."""
-    path = tmp_path_factory.mktemp("commands") / "store.db"
-    store = await Store.open(f"sqlite:///{path}", clock=clock.now)
-    await store.migrate()
-    await store.close()
-    return path
-
-
 @pytest.fixture
-async def store(empty_database: Path, tmp_path: Path, set_clock: SetClock) -> AsyncGenerator[Store]:
-    path = tmp_path / "store.db"
-    shutil.copy(empty_database, path)
-    opened = await Store.open(f"sqlite:///{path}", clock=set_clock)
+async def store(sqlite_url: str, set_clock: SetClock) -> AsyncGenerator[Store]:
+    opened = store_on(sqlite_url, set_clock)
     yield opened
     await opened.close()
 

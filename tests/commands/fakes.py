@@ -39,7 +39,8 @@ from bot.core.models import (
     Trigger,
     WebhookEvent,
 )
-from bot.core.workflow_words import checked_actions, differences
+from bot.core.workflow_actions import checked_actions
+from bot.core.workflow_words import differences
 from bot.core.workflows import (
     ConditionKind,
     Environments,

@@ -10,10 +10,10 @@ from bot.slack.inbox import Inbox
 from bot.store import Store
 from commands.chained import ChainedCommands
 from commands.core.context import Services
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider
 from tests.commands.reading import Linked, Recorded, Say, buttons, first
 from tests.commands.test_scheduled import Channel
+from tests.set_clock import SetClock
 
 Tick = Callable[[], Awaitable[None]]
 

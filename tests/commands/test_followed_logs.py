@@ -10,9 +10,9 @@ from bot.core.models import Conclusion, Job, Log, Pipeline, Status
 from bot.store import Store
 from commands.core.context import Services, Source
 from commands.followed_logs import FollowedLogs
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import CHANNEL, NOW, TEAM, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, first, post_card
+from tests.set_clock import SetClock
 
 JOB = Job(id="j1", build="b5", pipeline="p-app", name="test", status=Status.IN_PROGRESS, started_at=NOW)
 

@@ -12,8 +12,8 @@ from bot.store.rows import LinkRow, NewSchedule, ScheduleRow
 from commands.core.context import Answer, Context, Services
 from commands.core.executor import Handled
 from commands.scheduled import LATEST, ScheduledCommands
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
+from tests.set_clock import SetClock
 
 Say = Callable[..., Awaitable[Handled]]
 Linked = Callable[..., Awaitable[LinkRow]]

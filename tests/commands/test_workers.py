@@ -24,9 +24,9 @@ from commands.core.catalogue import Catalogue
 from commands.core.context import Services
 from commands.registry import REGISTRY
 from commands.scheduled import ScheduledCommands
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.test_scheduled import Channel
+from tests.set_clock import SetClock
 
 pytestmark = pytest.mark.postgres
 

@@ -7,13 +7,8 @@ from typing import Any
 import httpx
 
 from bot.blocks.plain import as_text
+from tests.e2e.channel import other_member
 from tests.e2e.stage import Stage, staged
-
-
-def other_member(stage: Stage) -> str:
-    """Return somebody else of the workspace."""
-    users = stage.playground.workspace.users.values()
-    return next(user.id for user in users if user.id != stage.me and not user.is_bot)
 
 
 async def test_a_held_pipeline_is_started_by_its_holder_alone(stage: Stage) -> None:

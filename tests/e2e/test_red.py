@@ -73,3 +73,19 @@ async def test_a_commit_that_two_systems_build_is_one_card(stage: Stage) -> None
     assert "shop #" in card
     assert "front #" in card
     assert len(stage.posts("Posted because", "web")) == 1
+
+
+async def test_a_claim_by_button_stands_on_the_card_of_a_commit_and_nothing_is_posted_beside_it(stage: Stage) -> None:
+    await stage.says("link demo-buildkite:web --default", "web")
+    await stage.sees("is linked", "web")
+    await stage.says("subscribe web --group commit", "web")
+    await stage.sees("set the notifications", "web")
+    await ends(stage, "fail")
+    await stage.sees("1 of 1 build failed", "web")
+    count = len(stage.shown("web"))
+    await stage.press("I'm on it", "1 of 1 build failed", "web")
+    card = await stage.sees("is on it", "web")
+    assert "1 of 1 build failed" in card
+    assert "[Not on it any more" in card
+    assert "[I'm on it" not in card
+    assert len(stage.shown("web")) == count

@@ -2,29 +2,54 @@
 
 import asyncio
 import json
+import logging
 import os
-import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from logging import Logger
 from pathlib import Path
+from unittest.mock import patch
 
+from typer.testing import CliRunner
+
+from bot.__main__ import cli
 from bot.store import schema
 from tests.e2e.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@contextmanager
+def _as_a_process(cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Give the block a folder and an environment of its own, and put back how the log is set up."""
+    before = Path.cwd()
+    loggers = [
+        logging.getLogger(),
+        *(log for log in logging.root.manager.loggerDict.values() if isinstance(log, Logger)),
+    ]
+    levels = [(log, log.level) for log in loggers]
+    handlers = logging.root.handlers
+    with patch.dict(os.environ, {"HOME": str(cwd), **environment}, clear=True):  # noqa: TID251 - the command line's own
+        os.chdir(cwd)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            logging.root.handlers = handlers
+            for log, level in levels:
+                log.setLevel(level)
+
+
 async def buildbell(*words: str, cwd: Path, **environment: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bot",
-        *words,
-        cwd=cwd,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath, "HOME": str(cwd), **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    """Run the command line, in a thread; return its exit code and what it wrote to stdout and stderr.
+
+    That it starts as a process is the question of tests/test_started.py and tests/test_packaging.py.
+    """
+    with _as_a_process(cwd, environment):
+        result = await asyncio.to_thread(CliRunner().invoke, cli, words)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
 
 
 def environment(stage: Stage, folder: Path) -> dict[str, str]:

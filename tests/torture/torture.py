@@ -240,6 +240,7 @@ async def torture(plan: Plan, folder: Path) -> Report:
             await made.killer.settle()
             await made.wire.settle()
             is_quiet = await made.quiet(engine)
+            await _write_decisions(engine, folder / "notifications.tsv")
         finally:
             await engine.dispose()
         for request in made.load.requests:
@@ -257,6 +258,15 @@ async def torture(plan: Plan, folder: Path) -> Report:
             is_quiet=is_quiet,
             seconds=loop.time() - started,
         )
+
+
+async def _write_decisions(engine: AsyncEngine, file: Path) -> None:
+    """Write what was decided and posted when, for whoever looks for the cause of a fault."""
+    columns = "id, channel, pipeline, build, attempt_no, event, state, reason, created_at, ordered_at, sent_at, tries"
+    async with engine.connect() as db:
+        rows = await db.execute(text(f"SELECT {columns} FROM notification ORDER BY id"))  # noqa: S608 - our own names
+        lines = ["\t".join(str(value) for value in row) for row in rows]
+    await asyncio.to_thread(file.write_text, "\n".join([columns.replace(", ", "\t"), *lines]) + "\n")
 
 
 async def _left(engine: AsyncEngine) -> dict[str, int]:

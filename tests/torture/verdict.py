@@ -165,9 +165,12 @@ def _judge_unnamed(channel: str, posts: Sequence[Posted], unnamed: Sequence[str]
 def _disordered(order: list[tuple[float, End]], channel: str) -> Iterator[str]:
     """Yield each notification that stands after one of a later end of its pipeline."""
     order.sort(key=lambda pair: pair[0])
-    for (_, earlier), (_, later) in itertools.pairwise(order):
+    for (before, earlier), (after, later) in itertools.pairwise(order):
         if _rank(later) < _rank(earlier):
-            yield f"{_label(later)} ({later.at:.3f}) after {_label(earlier)} ({earlier.at:.3f}) in #{channel}"
+            yield (
+                f"{_label(later)} (ended {later.at:.3f}, posted {after:.3f}) after"
+                f" {_label(earlier)} (ended {earlier.at:.3f}, posted {before:.3f}) in #{channel}"
+            )
 
 
 def _rank(end: End) -> tuple[float, int]:

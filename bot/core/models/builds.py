@@ -13,7 +13,7 @@ from bot.core.text import clean_message, clean_name, step_name, valid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueCounts:
-    """Counts of what a build complained about; `None` where the system does not report them."""
+    """Counts of a build's errors, warnings and failed tests; `None` where the system does not report them."""
 
     errors: int | None = None
     warnings: int | None = None
@@ -66,7 +66,8 @@ class Build:
     `details` is what else the vendor reports, by a plain name: coverage, runner, stage. `rebuilt_from` is the id of the
     build of the same pipeline that this one was made from, where the system tells or the bot made it, `first_built_at`
     when that one was created, if it is of the same commit. `job` names the job of the pipeline that the build is, where it
-    is no more than one.
+    is no more than one. `head_commit` is the newest commit of the pull request itself, where the system reports it:
+    several build a merge of that commit, which is `commit` then and differs from one system to the next.
     """
 
     connection: str
@@ -84,6 +85,7 @@ class Build:
     target_branch: str | None = None
     from_fork: bool | None = None
     commit: str | None = None
+    head_commit: str | None = None
     message: str | None = None
     author: Person | None = None
     status: Status = Status.QUEUED

@@ -18,7 +18,7 @@ class IssueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """One complaint of a build."""
+    """One error, warning or failed test of a build."""
 
     kind: IssueKind
     message: str

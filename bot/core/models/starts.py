@@ -41,7 +41,6 @@ class Approval:
     build: str
     pipeline: str
     name: str
-    job: str | None = None
     fields: tuple[Parameter, ...] = ()
     approvers: tuple[str, ...] = ()
     can_reject: bool = False
@@ -50,7 +49,7 @@ class Approval:
 
     def __post_init__(self) -> None:
         """Clean and cut what others wrote."""
-        clean_fields(self, step_name, "name", "job")
+        clean_fields(self, step_name, "name")
         clean_fields(self, clean_message, "instructions")
 
 

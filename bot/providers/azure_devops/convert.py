@@ -28,38 +28,14 @@ from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.details import build_details
 from bot.providers.azure_devops.options import LABEL
 from bot.providers.azure_devops.urls import GUID
-from bot.providers.base.convert import StateMap, state_from
+from bot.providers.base.convert import state_from
 from bot.providers.base.times import latest, parse_time
+from bot.providers.base.words import AZURE_STATES, AZURE_TRIGGERS
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.SINCE, FilterField.UNTIL})
 """By what Azure DevOps narrows its list of builds."""
-STATES: StateMap = {
-    "none": (Status.QUEUED, None),
-    "notStarted": (Status.QUEUED, None),
-    "postponed": (Status.QUEUED, None),
-    "inProgress": (Status.IN_PROGRESS, None),
-    "cancelling": (Status.IN_PROGRESS, None),
-    "completed": (Status.COMPLETED, None),
-    "succeeded": (Status.COMPLETED, Conclusion.PASSED),
-    "partiallySucceeded": (Status.COMPLETED, Conclusion.PARTIAL),
-    "failed": (Status.COMPLETED, Conclusion.FAILED),
-    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
-}
-"""The statuses of a build, and the results of a completed one."""
-TRIGGERS: Mapping[str, Trigger] = {
-    "individualci": Trigger.PUSH,
-    "batchedci": Trigger.PUSH,
-    "checkinshelveset": Trigger.PUSH,
-    "pullrequest": Trigger.MERGE_REQUEST,
-    "validateshelveset": Trigger.MERGE_REQUEST,
-    "schedule": Trigger.CRON,
-    "scheduleforced": Trigger.CRON,
-    "manual": Trigger.WEB,
-    "usercreated": Trigger.WEB,
-    "buildcompletion": Trigger.API,
-    "resourcetrigger": Trigger.API,
-    "triggered": Trigger.API,
-}
+STATES = AZURE_STATES
+TRIGGERS = AZURE_TRIGGERS
 STOPPED_EARLY = frozenset({Conclusion.FAILED, Conclusion.CANCELLED})
 """The conclusions that a job which ran longer than it may gives its build."""
 FAILED_TESTS = ("failed", "error", "timeout", "aborted")
@@ -180,6 +156,7 @@ def build(run: wire.BuildWire, connection: str, *, project: str, pipeline: str |
         target_branch=without(HEADS, system_value(run, "system.pullRequest.targetBranch")) if request else None,
         from_fork=is_fork(run, about) if request else None,
         commit=(about.get("pr.sourceSha") if request else None) or run.source_version or None,
+        head_commit=about.get("pr.sourceSha") if request else None,
         message=about.get("ci.message") or about.get("pr.title"),
         status=status,
         conclusion=conclusion,

@@ -12,20 +12,11 @@ from typing import Self
 from bot.core.models import Approval, Build, Conclusion, Issue, IssueCounts, IssueKind, Job, Status
 from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.convert import STOPPED_EARLY, raw_word, total, whole_number
-from bot.providers.base.convert import StateMap, job_counts, state_from
+from bot.providers.base.convert import job_counts, state_from
 from bot.providers.base.times import parse_time
+from bot.providers.base.words import AZURE_RECORD_STATES
 
-RECORD_STATES: StateMap = {
-    "pending": (Status.QUEUED, None),
-    "inProgress": (Status.IN_PROGRESS, None),
-    "completed": (Status.COMPLETED, None),
-    "succeeded": (Status.COMPLETED, Conclusion.PASSED),
-    "succeededWithIssues": (Status.COMPLETED, Conclusion.PARTIAL),
-    "failed": (Status.COMPLETED, Conclusion.FAILED),
-    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
-    "skipped": (Status.COMPLETED, Conclusion.SKIPPED),
-    "abandoned": (Status.COMPLETED, Conclusion.CANCELLED),
-}
+RECORD_STATES = AZURE_RECORD_STATES
 APPROVAL_RECORD = "Checkpoint.Approval"
 DEFAULT_STAGE = "__default"
 """The stage of a YAML pipeline that has no stages."""

@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from bot.core.acting import presume_effect
 from bot.core.clock import Sleep
 from bot.core.errors import ProviderError, Unavailable, UnexpectedResponse
 
 T = TypeVar("T")
 
 CONFIRM_AFTER_SECONDS = (0.5, 1.5, 3.0)
+SETTLE_SECONDS = 1.0
 
 
 def may_have_acted(error: ProviderError) -> bool:
@@ -27,7 +29,8 @@ async def send_once(
 ) -> T:
     """Send once; where no usable answer came, look for the effect with `confirm` before reporting a failure.
 
-    `confirm` returns the effect, or None while it cannot be seen; it is asked three times within five seconds. Raises
+    `confirm` returns the effect, or None while it cannot be seen; it is asked three times within five seconds. What is
+    found so is presumed only (`acting.is_presumed`): a build that looks the same may be another's. Raises
     Unavailable with `acted` set, saying that the request may have acted, where the effect stays unknown.
     """
     try:
@@ -42,6 +45,8 @@ async def send_once(
             except ProviderError:
                 continue
             if effect is not None:
+                await sleep(SETTLE_SECONDS)  # whoever got an answer for it has written that down by then
+                presume_effect()
                 return effect
         what = "did not answer" if isinstance(exc, Unavailable) else "gave an answer that I can't read"
         raise Unavailable(

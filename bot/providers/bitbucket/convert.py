@@ -23,52 +23,16 @@ from bot.core.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base.convert import StateMap, noreply_login, state_from, with_jobs
+from bot.providers.base.convert import noreply_login, state_from, with_jobs
 from bot.providers.base.times import parse_time
+from bot.providers.base.words import BITBUCKET_STATES, BITBUCKET_STEP_STATES, BITBUCKET_TRIGGERS
 from bot.providers.bitbucket import urls, wire
 from bot.providers.bitbucket.details import build_details
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT})
 """By what Bitbucket narrows its list; also by some single states."""
-STATES: StateMap = {
-    "PARSING": (Status.QUEUED, None),
-    "PENDING": (Status.QUEUED, None),
-    "IN_PROGRESS": (Status.IN_PROGRESS, None),
-    "RUNNING": (Status.IN_PROGRESS, None),
-    "BUILDING": (Status.IN_PROGRESS, None),
-    "PAUSED": (Status.IN_PROGRESS, None),
-    "HALTED": (Status.IN_PROGRESS, None),
-    "COMPLETED": (Status.COMPLETED, None),
-    "SUCCESSFUL": (Status.COMPLETED, Conclusion.PASSED),
-    "FAILED": (Status.COMPLETED, Conclusion.FAILED),
-    "ERROR": (Status.COMPLETED, Conclusion.FAILED),
-    "STOPPED": (Status.COMPLETED, Conclusion.CANCELLED),
-    # a manual step that nobody ran in time
-    "EXPIRED": (Status.COMPLETED, Conclusion.TIMEOUT),
-    # spellings that clients guard against
-    "PASSED": (Status.COMPLETED, Conclusion.PASSED),
-    "SUCCEEDED": (Status.COMPLETED, Conclusion.PASSED),
-    "CANCELLED": (Status.COMPLETED, Conclusion.CANCELLED),
-}
-STEP_STATES: StateMap = {
-    **STATES,
-    "READY": (Status.QUEUED, None),
-    "PAUSED": (Status.QUEUED, None),
-    "HALTED": (Status.QUEUED, None),
-    "STARTING_AGENT": (Status.IN_PROGRESS, None),
-    "CLONING": (Status.IN_PROGRESS, None),
-    "PULLING_IMAGES": (Status.IN_PROGRESS, None),
-    "DOWNLOADING_CACHES": (Status.IN_PROGRESS, None),
-    "DOWNLOADING_ARTIFACTS": (Status.IN_PROGRESS, None),
-    "PARSING_TEST_RESULTS": (Status.IN_PROGRESS, None),
-    "UPLOADING_CACHES": (Status.IN_PROGRESS, None),
-    "UPLOADING_ARTIFACTS": (Status.IN_PROGRESS, None),
-    "COMPLETING_LOGS": (Status.IN_PROGRESS, None),
-    "NOT_RUN": (Status.COMPLETED, Conclusion.SKIPPED),
-    "SKIPPED": (Status.COMPLETED, Conclusion.SKIPPED),
-    "SYSTEM_ERROR": (Status.COMPLETED, Conclusion.FAILED),
-    "USER_ERROR": (Status.COMPLETED, Conclusion.FAILED),
-}
+STATES = BITBUCKET_STATES
+STEP_STATES = BITBUCKET_STEP_STATES
 PULL_REQUEST_TARGET = "pipeline_pullrequest_target"
 BRANCH_REFS = frozenset({"branch", "named_branch"})
 TAG_REFS = frozenset({"tag", "annotated_tag"})
@@ -76,13 +40,7 @@ LONGEST_SECONDS = 10.0**9
 WAITING = frozenset({"PAUSED", "HALTED"})
 LISTED_STATES: Mapping[str, str] = {"passed": "PASSED", "cancelled": "STOPPED"}
 """The words of ours that one value of the list's `status` covers; it takes only one."""
-TRIGGERS: Mapping[str, Trigger] = {
-    "PUSH": Trigger.PUSH,
-    "MANUAL": Trigger.WEB,
-    "SCHEDULE": Trigger.CRON,
-    "SCHEDULED": Trigger.CRON,
-    "PARENT_STEP": Trigger.API,
-}
+TRIGGERS = BITBUCKET_TRIGGERS
 MANUAL_STEP = "pipeline_step_trigger_manual"
 SEVERE = frozenset({"CRITICAL", "HIGH"})
 SETTLED = frozenset({"PASSED", "SKIPPED", "IGNORED"})
@@ -171,6 +129,7 @@ def build(
         pull_request=request,
         target_branch=(target.destination or None) if of_request else None,
         commit=target.commit.hash if target.commit else None,
+        head_commit=target.commit.hash if target.commit and of_request else None,
         message=about.message or None,
         author=author(about.author),
         status=status,
@@ -345,7 +304,6 @@ def approval(steps: Iterable[wire.Step], build: Build) -> Approval | None:
         build=build.id,
         pipeline=build.pipeline,
         name=step_name(step),
-        job=step.uuid,
         instructions="Bitbucket's API cannot run a manual step. Open its page and run it there."
         if manual
         else "Bitbucket has halted this step, and its API cannot resume it. Open its page: it says why.",

@@ -220,7 +220,7 @@ class Bitbucket(Provider[BitbucketOptions]):
         return target
 
     @override
-    def rebuild_target(self, request: StartRequest) -> StartTarget:
+    async def rebuild_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         return StartTarget(also=start.selected_refs(request))
 
     @override

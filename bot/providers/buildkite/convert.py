@@ -172,6 +172,7 @@ def build(raw: wire.BuildWire, connection: str, repositories: Mapping[str, str])
         target_branch=(raw.pull_request.base or None) if pull_request and raw.pull_request else None,
         from_fork=is_fork(raw, repo) if pull_request else None,
         commit=raw.commit if raw.commit != "HEAD" else None,
+        head_commit=raw.commit if raw.commit != "HEAD" and pull_request else None,
         message=commit_message(raw.message),
         author=author(raw),
         status=status,

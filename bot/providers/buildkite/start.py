@@ -22,6 +22,7 @@ START_OPTIONS: Mapping[str, str] = {
     "author": "who the build is for: a name, or `Name <address>`",
     "meta_data.": "and a key: a value in the build's meta-data",
 }
+OF_A_SOURCE = frozenset({"branch", "pull_request_id", "pull_request_base_branch", "pull_request_repository"})
 META = "meta_data."
 JSON_WORDS = {"true": True, "false": False}
 """Meta-data values that Buildkite takes as booleans; all others are texts."""
@@ -140,11 +141,15 @@ def pull_request_body(raw: wire.BuildWire) -> dict[str, object]:
 def again_body(raw: wire.BuildWire, request: StartRequest) -> dict[str, object]:
     """Return the body of a build like a recorded one, with the values that `request` replaces.
 
-    What Buildkite recorded is sent back to it and shown to nobody: variables may be secret. Raises UsageError for the
-    option `branch`: a rebuild keeps its own.
+    What Buildkite recorded is sent back to it and shown to nobody: variables may be secret. Raises UsageError for options
+    that would make it another branch's or pull request's: a rebuild keeps its own.
     """
-    if "branch" in request.options:
-        raise UsageError("A rebuild keeps its branch.", hint="To build another one: `run` with `@BRANCH`.")
+    if changed := OF_A_SOURCE & request.options.keys():
+        names = ", ".join(f"`{name}`" for name in sorted(changed))
+        raise UsageError(
+            f"A rebuild keeps its branch and pull request, so it takes no {names}.",
+            hint="To build another one: `run` with `@BRANCH`.",
+        )
     body: dict[str, object] = {"commit": raw.commit or "HEAD", "branch": raw.branch or "", "message": raw.message or ""}
     replaced = start_body(request)
     if not request.message:

@@ -24,8 +24,9 @@ from bot.core.models import (
     TestCase,
     Trigger,
 )
-from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
+from bot.providers.base.convert import noreply_login, repository, state_from
 from bot.providers.base.times import latest, parse_time
+from bot.providers.base.words import CIRCLECI_JOB_STATES, CIRCLECI_STATES, CIRCLECI_TRIGGERS
 from bot.providers.circleci import urls, wire
 from bot.providers.circleci.details import build_details
 from bot.providers.circleci.errors import LABEL
@@ -35,41 +36,8 @@ LIST_FILTERS = frozenset({FilterField.BRANCH})
 """By what CircleCI narrows its list of pipelines."""
 BEFORE_WORKFLOWS = frozenset({"setup-pending", "pending", "created"})
 """States of a pipeline that has no workflow to cancel or to run again."""
-STATES: StateMap = {
-    # a pipeline's own
-    "setup-pending": (Status.QUEUED, None),
-    "setup": (Status.IN_PROGRESS, None),
-    "pending": (Status.QUEUED, None),
-    "created": (Status.QUEUED, None),
-    "errored": (Status.COMPLETED, Conclusion.FAILED),
-    # its workflows'
-    "queued": (Status.QUEUED, None),
-    "running": (Status.IN_PROGRESS, None),
-    "failing": (Status.IN_PROGRESS, None),
-    "on_hold": (Status.IN_PROGRESS, None),
-    "success": (Status.COMPLETED, Conclusion.PASSED),
-    "failed": (Status.COMPLETED, Conclusion.FAILED),
-    "error": (Status.COMPLETED, Conclusion.FAILED),
-    "unauthorized": (Status.COMPLETED, Conclusion.FAILED),
-    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
-    "not_run": (Status.COMPLETED, Conclusion.SKIPPED),
-}
-JOB_STATES: StateMap = {
-    "blocked": (Status.QUEUED, None),
-    "queued": (Status.QUEUED, None),
-    "not_running": (Status.QUEUED, None),
-    "running": (Status.IN_PROGRESS, None),
-    "on_hold": (Status.IN_PROGRESS, None),
-    "success": (Status.COMPLETED, Conclusion.PASSED),
-    "failed": (Status.COMPLETED, Conclusion.FAILED),
-    "infrastructure_fail": (Status.COMPLETED, Conclusion.FAILED),
-    "unauthorized": (Status.COMPLETED, Conclusion.FAILED),
-    "terminated-unknown": (Status.COMPLETED, Conclusion.FAILED),
-    "timedout": (Status.COMPLETED, Conclusion.TIMEOUT),
-    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
-    "not_run": (Status.COMPLETED, Conclusion.SKIPPED),
-    "retried": (Status.COMPLETED, Conclusion.RETRIED),
-}
+STATES = CIRCLECI_STATES
+JOB_STATES = CIRCLECI_JOB_STATES
 REASONS: Mapping[str, str] = {
     "failed": "failed",
     "timedout": "timed out",
@@ -77,12 +45,7 @@ REASONS: Mapping[str, str] = {
     "unauthorized": "may not use a context",
     "terminated-unknown": "ended for an unknown reason",
 }
-TRIGGERS: Mapping[str, Trigger] = {
-    "api": Trigger.API,
-    "scheduled_pipeline": Trigger.CRON,
-    "schedule": Trigger.CRON,
-    "explicit": Trigger.WEB,
-}
+TRIGGERS = CIRCLECI_TRIGGERS
 RANK = (Conclusion.FAILED, Conclusion.CANCELLED, None, Conclusion.PASSED, Conclusion.SKIPPED)
 """Which workflow's end is the build's: the first of these that any of them has."""
 UNMATCHED_AFTER = timedelta(minutes=10)
@@ -262,6 +225,12 @@ def commit(raw: wire.PipelineWire) -> str | None:
     return (raw.vcs.revision if raw.vcs else None) or _git(raw).checkout_sha or None
 
 
+def head_commit(raw: wire.PipelineWire) -> str | None:
+    """Return the newest commit of the pull request that was built; None where `pull/N/merge` was."""
+    is_merge = (branch(raw) or "").endswith("/merge") or (_git(raw).ref or "").endswith("/merge")
+    return commit(raw) if pull_request(raw) and not is_merge else None
+
+
 def pull_request(raw: wire.PipelineWire) -> str | None:
     """Return the number of the pull request, as the review, its address or the name of the ref reports it."""
     vcs = raw.vcs or wire.Vcs()
@@ -320,6 +289,7 @@ def build(
         pull_request=pull_request(raw),
         from_fork=from_fork(raw),
         commit=commit(raw),
+        head_commit=head_commit(raw),
         message=message(raw),
         author=author(raw),
         status=status,
@@ -476,7 +446,6 @@ def approval(raw: wire.JobWire, workflow: wire.Workflow, parent: wire.PipelineWi
         build=parent.id,
         pipeline=slug,
         name=raw.name or "an approval without a name",
-        job=job_id(raw),
         url=pages.workflow_page(slug, parent.number, workflow.id),
     )
 

@@ -92,10 +92,10 @@ class Poll:
         listing = await read_some([] if is_short else [names], self._recent_runs)
         recent = {run for runs_listed in listing.results for run in runs_listed}
         unknown = recent - runs - state.runs if state.runs is not None else set()
-        known = frozenset(builds)
+        read_already = frozenset(builds)
 
         async def rerun(run: str) -> Build | None:
-            return await self._of_run(run, names, known, build_or_none)
+            return await self._of_run(run, names, read_already, build_or_none)
 
         reruns = await read_some(sorted(unknown)[:MOST_RERUNS], rerun, at_once=AT_ONCE)
         builds |= {build.id: build for build in reruns.results if build is not None}

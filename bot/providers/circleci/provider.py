@@ -215,7 +215,7 @@ class CircleCI(Provider[CircleCIOptions]):
         return start.target(await self._starts.source(pipeline, request), request.options)
 
     @override
-    def rebuild_target(self, request: StartRequest) -> StartTarget:
+    async def rebuild_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         return StartTarget(also=start.config_branch(request.options))
 
     @override

@@ -73,16 +73,18 @@ def source(ref: Ref, slug: str, options: Mapping[str, str]) -> Source:
 def source_of(raw: wire.PipelineWire, options: Mapping[str, str]) -> Source | None:
     """Return what makes CircleCI build the branch, tag or pull request of a recorded build; None where it reports none.
 
-    A pull request that was built as merged stays so, unless the option `merge` says otherwise.
+    A pull request that was built as merged stays so, unless the option `merge` says otherwise. A fork's branch is none of
+    ours: its pull request is built.
     """
-    tag, branch = convert.tag(raw), convert.branch(raw)
-    if tag:
-        return {"tag": tag}
-    pull = _PULL.fullmatch(branch or "")
-    if pull:
-        is_merged = _is_merged(options) if "merge" in options else pull[2] == "merge"
-        return {"branch": f"pull/{pull[1]}/{'merge' if is_merged else 'head'}"}
-    return {"branch": branch} if branch else None
+    ref = ref_of(raw)
+    if ref is None:
+        return None
+    if ref.kind is not RefKind.PULL_REQUEST:
+        return {"tag" if ref.kind is RefKind.TAG else "branch": ref.name}
+    pull = _PULL.fullmatch(convert.branch(raw) or "")
+    was_merged = pull is not None and pull[2] == "merge"
+    is_merged = _is_merged(options) if "merge" in options else was_merged
+    return {"branch": f"pull/{ref.name}/{'merge' if is_merged else 'head'}"}
 
 
 def ref_of(raw: wire.PipelineWire) -> Ref | None:
@@ -93,6 +95,9 @@ def ref_of(raw: wire.PipelineWire) -> Ref | None:
     pull = _PULL.fullmatch(branch or "")
     if pull:
         return Ref(kind=RefKind.PULL_REQUEST, name=pull[1])
+    if convert.from_fork(raw):
+        number = convert.pull_request(raw)
+        return Ref(kind=RefKind.PULL_REQUEST, name=number) if number else None
     return Ref(kind=RefKind.BRANCH, name=branch) if branch else None
 
 

@@ -31,55 +31,19 @@ from bot.http.client import Query
 from bot.providers.base.convert import StateMap, noreply_login, state_from, with_jobs
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.urls import web_page
+from bot.providers.base.words import GITHUB_STATES, GITHUB_TRIGGERS
 from bot.providers.github_actions import wire
 from bot.providers.github_actions.details import build_details
 from bot.providers.github_actions.urls import WORKFLOWS
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.COMMIT, FilterField.SINCE, FilterField.UNTIL})
 """By what GitHub narrows its list of runs; also by single states."""
-STATES: StateMap = {
-    "requested": (Status.QUEUED, None),
-    "queued": (Status.QUEUED, None),
-    "pending": (Status.QUEUED, None),
-    "waiting": (Status.IN_PROGRESS, None),
-    "in_progress": (Status.IN_PROGRESS, None),
-    # a run of a fork's pull request that nobody has let in: it reads completed, and nothing of it has run
-    "action_required": (Status.IN_PROGRESS, None),
-    "completed": (Status.COMPLETED, None),
-    "success": (Status.COMPLETED, Conclusion.PASSED),
-    "neutral": (Status.COMPLETED, Conclusion.PASSED),
-    "failure": (Status.COMPLETED, Conclusion.FAILED),
-    "startup_failure": (Status.COMPLETED, Conclusion.FAILED),
-    "timed_out": (Status.COMPLETED, Conclusion.TIMEOUT),
-    "cancelled": (Status.COMPLETED, Conclusion.CANCELLED),
-    "stale": (Status.COMPLETED, Conclusion.CANCELLED),
-    "skipped": (Status.COMPLETED, Conclusion.SKIPPED),
-}
+STATES = GITHUB_STATES
 JOB_STATES: StateMap = {**STATES, "waiting": (Status.QUEUED, None)}
 WAITING = frozenset({"waiting", "action_required"})
 """The states that a person ends."""
 RED = frozenset({"failure", "timed_out", "startup_failure"})
-TRIGGERS: Mapping[str, Trigger] = {
-    "push": Trigger.PUSH,
-    "create": Trigger.PUSH,
-    "delete": Trigger.PUSH,
-    "release": Trigger.PUSH,
-    "page_build": Trigger.PUSH,
-    "pull_request": Trigger.MERGE_REQUEST,
-    "pull_request_target": Trigger.MERGE_REQUEST,
-    "pull_request_review": Trigger.MERGE_REQUEST,
-    "pull_request_review_comment": Trigger.MERGE_REQUEST,
-    "merge_group": Trigger.MERGE_REQUEST,
-    "schedule": Trigger.CRON,
-    "repository_dispatch": Trigger.API,
-    "workflow_run": Trigger.API,
-    "workflow_call": Trigger.API,
-    "deployment": Trigger.API,
-    "deployment_status": Trigger.API,
-    "check_run": Trigger.API,
-    "check_suite": Trigger.API,
-    "status": Trigger.API,
-}
+TRIGGERS = GITHUB_TRIGGERS
 LISTED: Mapping[str, str] = {"timeout": "timed_out", "skipped": "skipped"}
 """Our words that one of the list's own says exactly; the list takes one, so the others are distinguished here."""
 FORK_APPROVAL = "fork"
@@ -159,6 +123,7 @@ def build(run: wire.Run, connection: str, pipeline: str) -> Build:
         target_branch=source.target_branch,
         from_fork=source.from_fork,
         commit=run.head_sha or None,
+        head_commit=(run.head_sha or None) if source.pull_request and run.event != "merge_group" else None,
         message=(run.head_commit.message if run.head_commit else None) or run.display_title or None,
         author=_author(run),
         status=status,

@@ -164,17 +164,17 @@ class Poll:
             if key in poll.builds or key.id in poll.left or (key.id in marks and not marks[key.id].endswith(ENDED)):
                 continue
             single = f"{name}/{key.id}"
-            known = before.singles.get(single) or KnownRun(slow=key.id in marks)
-            poll.singles[single] = known
-            if not known.slow or before.tick % SLOW_EVERY == 0:
-                due.append((single, key, known))
+            last = before.singles.get(single) or KnownRun(slow=key.id in marks)
+            poll.singles[single] = last
+            if not last.slow or before.tick % SLOW_EVERY == 0:
+                due.append((single, key, last))
 
         async def read(item: tuple[str, BuildKey, KnownRun]) -> KnownRun:
-            _, key, known = item
-            return await self._single(key, known, poll.builds)
+            _, key, last = item
+            return await self._single(key, last, poll.builds)
 
         reading = await read_some(due, read)
-        poll.singles |= {single: known for (single, _, _), known in reading.answers}
+        poll.singles |= {single: run for (single, _, _), run in reading.answers}
         poll.held = first_error(poll.held, reading.error)
 
     async def _list(self, repository: _Repository, before: KnownList | None, poll: _RepositoryPoll) -> None:
@@ -193,11 +193,11 @@ class Poll:
             runs = await self._back_to(path, same_list.newest)
         pipelines = {run.id: pipeline for run in runs if (pipeline := repository.pipeline_of(run)) is not None}
         marks = {str(run.id): _mark(run) for run in runs if run.id in pipelines}
-        known = before.marks if before is not None else {}
-        news = [run for run in runs if run.id in pipelines and known.get(str(run.id)) != marks[str(run.id)]]
+        old_marks = before.marks if before is not None else {}
+        news = [run for run in runs if run.id in pipelines and old_marks.get(str(run.id)) != marks[str(run.id)]]
 
         async def read(run: wire.Run) -> Build:
-            is_news = before is not None and (run.id > before.newest or str(run.id) in known)
+            is_news = before is not None and (run.id > before.newest or str(run.id) in old_marks)
             is_awaited = is_news or str(run.id) in repository.unfinished
             pipeline = pipelines[run.id]
             return await self._client.whole(run, pipeline) if is_awaited else self._client.as_build(run, pipeline)
@@ -212,7 +212,7 @@ class Poll:
         if poll.left and before is None:
             return
         if poll.left and before is not None:
-            kept |= {number: known[number] for number in poll.left if number in known}
+            kept |= {number: old_marks[number] for number in poll.left if number in old_marks}
             newest = before.newest
         poll.listed = KnownList(path=path, etag=None if poll.left else reply.etag, newest=newest, marks=kept)
 

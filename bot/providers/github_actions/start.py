@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from bot.core.clock import Clock, Sleep
 from bot.core.errors import (
     AuthFailed,
+    NotFound,
     ProviderError,
     Rejected,
     Unavailable,
@@ -269,9 +270,9 @@ class Starter:
     # acts on runs
 
     async def rerun(self, pipeline: str, build: str, path: str) -> Build:
-        """Make a completed run's next attempt and return it, once."""
-        before = await self._client.build(pipeline, build)
-        if not before.completed:
+        """Make a completed run's next attempt and return it, once. Where the run can't be read before, GitHub decides."""
+        before = await self._before(pipeline, build)
+        if before is not None and not before.completed:
             raise Rejected(
                 "GitHub runs jobs again only after the whole run has ended.",
                 provider=LABEL,
@@ -285,9 +286,19 @@ class Starter:
                 raise errors.rerun_refused(exc) from exc
 
         def is_next(run: Build) -> bool:
-            return (run.attempt or 1) > (before.attempt or 1) or not run.completed
+            is_later = before is not None and (run.attempt or 1) > (before.attempt or 1)
+            return is_later or not run.completed
 
         return await self.act(pipeline, build, post, is_next)
+
+    async def _before(self, pipeline: str, build: str) -> Build | None:
+        """Return a run as it stands before it runs again; None where it can't be read now. Raises NotFound."""
+        try:
+            return await self._client.build(pipeline, build)
+        except NotFound:
+            raise
+        except ProviderError:
+            return None
 
     async def act(
         self,

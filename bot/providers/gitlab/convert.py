@@ -110,7 +110,7 @@ LIST_FILTERS: Final = frozenset(FilterField) - {FilterField.BY, FilterField.UNTI
 OLD_LIST_FILTERS: Final = frozenset({FilterField.COMMIT, FilterField.STATE})
 
 _BOT = re.compile(r"^(?:project|group)_\d+_bot(?:_|\d|$)|^service_account_")
-_MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(?:head|merge|train)$")
+_MERGE_REQUEST = re.compile(r"^refs/merge-requests/(\d+)/(head|merge|train)$")
 
 
 def commit(sent: wire.Commit) -> Commit:
@@ -174,6 +174,7 @@ def build(raw: wire.PipelineRun, *, connection: str, pipeline: str, root: str) -
         tag=tag,
         pull_request=merge[1] if merge else None,
         commit=raw.sha,
+        head_commit=raw.sha if merge and merge[2] == "head" else None,
         status=status,
         conclusion=conclusion,
         raw_state=word or None,
@@ -471,7 +472,6 @@ def approval(raw: wire.JobRun, deployment: wire.Deployment | None, *, build: str
         build=build,
         pipeline=pipeline,
         name=raw.name or str(raw.id),
-        job=str(raw.id),
         can_reject=deployment is not None,
         instructions=f"Deployment to {place}" if place else None,
         url=raw.web_url,
@@ -498,7 +498,7 @@ def old_build(raw: wire.OldBuild, *, connection: str, project: Pipeline) -> Buil
         id=str(raw.id),
         number=raw.id,
         name=raw.name,
-        repo=project.path,
+        repo=project.path or None,
         branch=None if raw.tag else raw.ref,
         tag=raw.ref if raw.tag else None,
         commit=raw.commit.id if raw.commit else None,

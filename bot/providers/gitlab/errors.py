@@ -105,7 +105,11 @@ def map_error(reply: Reply) -> ProviderError | None:
 def read_quota(headers: httpx.Headers, _now: datetime) -> Quota | None:
     """Return what the limit headers say; `Reset` is seconds since the epoch."""
     limit, left, reset = (headers.get(f"ratelimit-{name}", "") for name in ("limit", "remaining", "reset"))
-    if not (limit.isdigit() and left.isdigit()):
+    if not (_is_number(limit) and _is_number(left)):
         return None
-    resets_at = parse_time(float(reset)) if reset.isdigit() else None
+    resets_at = parse_time(float(reset)) if _is_number(reset) else None
     return Quota(limit=int(limit), remaining=int(left), resets_at=resets_at)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 12

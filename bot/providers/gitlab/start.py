@@ -15,6 +15,7 @@ from bot.providers.gitlab.client import GitLabClient
 from bot.providers.gitlab.errors import LABEL
 from bot.providers.gitlab.graphql import Graph
 
+MOST_CANDIDATES = 5
 PLAIN_SOURCES = frozenset({"push", "merge_request_event"})
 """Sources of pipelines that were given no variables."""
 INPUT = "input."
@@ -179,8 +180,7 @@ class Starts:
     async def _ref(self, pipeline: str, ref: str, variables: list[dict[str, str]], inputs: Mapping[str, str]) -> Build:
         typed: Mapping[str, object] = {}
         if inputs:
-            project = await self._client.path(pipeline)
-            typed = await parameters.typed_inputs(self._graph, project, ref, inputs)
+            typed = await self._typed(pipeline, ref, inputs)
         whole = body(ref, variables, typed)
         newest = await self._newest(pipeline)
 
@@ -189,9 +189,20 @@ class Starts:
 
         async def confirm() -> Build | None:
             route = urls.project_route(pipeline, "pipelines")
-            return await self._only_new(pipeline, route, {"ref": ref, "per_page": 20}, newest, {"api", "trigger"})
+            sent = {variable["key"]: variable["value"] for variable in variables}
+            return await self._only_new(
+                pipeline, route, {"ref": ref, "per_page": 20}, newest, {"api", "trigger"}, sent=sent
+            )
 
         return await self._send_once(send, confirm)
+
+    async def _typed(self, pipeline: str, ref: str, inputs: Mapping[str, str]) -> Mapping[str, object]:
+        """Return inputs in their declared types; as texts where the project can't be read, which stops no start."""
+        try:
+            project = await self._client.path(pipeline)
+        except ProviderError:
+            return inputs
+        return await parameters.typed_inputs(self._graph, project, ref, inputs)
 
     async def _create(self, pipeline: str, plain: Mapping[str, object]) -> Reply:
         if self._trigger_token is not None:
@@ -223,13 +234,33 @@ class Starts:
             return None
 
     async def _only_new(
-        self, pipeline: str, route: str, query: Query | None, newest: int | None, sources: set[str]
+        self,
+        pipeline: str,
+        route: str,
+        query: Query | None,
+        newest: int | None,
+        sources: set[str],
+        *,
+        sent: Mapping[str, str] | None = None,
     ) -> Build | None:
-        """Return the one build younger than `newest` of these sources; with several nobody can say which is ours."""
+        """Return the one build younger than `newest` of these sources and with the variables sent, as far as they are told.
+
+        With several nobody can say which is ours. Costs one more request for each of up to five.
+        """
         if newest is None:
             return None
         own = [raw for raw in await self._client.runs(route, query) if raw.id > newest and raw.source in sources]
+        if sent is not None:
+            own = [raw for raw in own[:MOST_CANDIDATES] if await self._has_variables(pipeline, raw, sent)]
         return self._read(own[0], pipeline) if len(own) == 1 else None
+
+    async def _has_variables(self, pipeline: str, raw: wire.PipelineRun, sent: Mapping[str, str]) -> bool:
+        """Return whether a build was given these variables and no others, or does not tell."""
+        try:
+            variables = await self._client.variables(pipeline, str(raw.id))
+        except (AuthFailed, NotFound):
+            return True
+        return {variable.key: variable.value for variable in variables} == dict(sent)
 
     async def _old_variables(self, pipeline: str, build: str, source: str | None) -> list[wire.Variable]:
         try:

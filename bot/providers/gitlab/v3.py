@@ -161,7 +161,7 @@ class GitLabV3(GitLabServer):
     @override
     async def start_target(self, pipeline: str, request: StartRequest) -> StartTarget:
         self._check(request)
-        project = await self._project(pipeline)
+        project = await (self._project_if_readable(pipeline) if request.ref else self._project(pipeline))
         return start.target(request.ref, start.ref_name(request.ref, project.default_branch))
 
     @override
@@ -171,7 +171,7 @@ class GitLabV3(GitLabServer):
         Returns the first of the builds that it makes. Costs four requests or more: they appear shortly after.
         """
         self._check(request)
-        project = await self._project(pipeline)
+        project = await (self._project_if_readable(pipeline) if request.ref else self._project(pipeline))
         ref = start.ref_name(request.ref, project.default_branch)
         if not request.parameters:
             build = await self._started(project, ref, lambda: self._create(project, ref))
@@ -187,12 +187,7 @@ class GitLabV3(GitLabServer):
         form = start.trigger_form(token.get_secret_value(), ref, request.parameters)
         build = await self._started(project, ref, lambda: self._trigger(project, form))
         if build is None:
-            raise Unavailable(
-                "GitLab took the trigger, but I can't tell which build it started.",
-                provider=self.label,
-                hint="Look at the project's page before you repeat this.",
-                acted=True,
-            )
+            raise self.unsupported(Capability.START)
         return build
 
     @override
@@ -218,7 +213,7 @@ class GitLabV3(GitLabServer):
         """Run one build again and return it, under its new id where the server gives it one."""
         if job is None and not failed_only:
             raise self.unsupported(Capability.RETRY_ALL)
-        return await self._act(pipeline, job or build, "retry", lambda raw: _word(raw) in OPEN)
+        return await self._act(pipeline, build if job is None else job, "retry", lambda raw: _word(raw) in OPEN)
 
     @override
     async def erase(self, pipeline: str, build: str) -> Build:
@@ -276,7 +271,7 @@ class GitLabV3(GitLabServer):
     @override
     async def approvals(self, pipeline: str, build: str) -> tuple[Approval, ...]:
         return tuple(
-            Approval(id=f"job/{job.id}", build=build, pipeline=pipeline, name=job.name, job=job.id, url=job.web_url)
+            Approval(id=f"job/{job.id}", build=build, pipeline=pipeline, name=job.name, url=job.web_url)
             for job in await self.jobs(pipeline, build)
             if job.raw_state == "manual"
         )
@@ -317,6 +312,13 @@ class GitLabV3(GitLabServer):
         known = self._projects.get(pipeline)
         return known if known is not None else await self.pipeline(pipeline)
 
+    async def _project_if_readable(self, pipeline: str) -> Pipeline:
+        """Return a project for an act, which needs no more than its id: where it can't be read, builds have no address."""
+        try:
+            return await self._project(pipeline)
+        except ProviderError:
+            return Pipeline(id=pipeline, path="", name="")
+
     def _check(self, request: StartRequest) -> None:
         """Raise UsageError or Unsupported for what v3 cannot start, by name."""
         self.check_options(request)
@@ -328,7 +330,7 @@ class GitLabV3(GitLabServer):
 
     async def _act(self, pipeline: str, build: str, verb: str, done: Callable[[wire.OldBuild], bool]) -> Build:
         """Do a thing to a single build and return it; where no answer came, `done` returns whether it took effect."""
-        project = await self._project(pipeline)
+        project = await self._project_if_readable(pipeline)
         number = build_number(build)
 
         async def send() -> Build:
@@ -344,11 +346,11 @@ class GitLabV3(GitLabServer):
     async def _started(self, project: Pipeline, ref: str, send: Callable[[], Awaitable[int | None]]) -> Build | None:
         """Start by `send`, which returns a pipeline's id or None, and return the first build that it made.
 
-        None where the server has no such call, or where the builds do not show.
+        None where the server has no such call. Raises Unavailable where the builds do not show: nothing is sent twice.
         """
-        newest = max((raw.id for raw in await self._client.newest_old_builds(project.id, 1)), default=0)
+        newest = await self._newest(project)
 
-        async def begin() -> Build | None:
+        async def begin() -> Build | bool:
             run = await send()
             for pause in LOOK_AFTER_SECONDS if run != NO_SUCH_CALL else ():
                 if pause:
@@ -356,9 +358,27 @@ class GitLabV3(GitLabServer):
                 build = await self.read_back(self._since(project, ref, newest, run))
                 if build is not None:
                     return build
-            return None
+            return run != NO_SUCH_CALL
 
-        return await self.send_once(begin, lambda: self._since(project, ref, newest, None))
+        async def confirm() -> Build | bool | None:
+            return await self._since(project, ref, newest, None)
+
+        started = await self.send_once(begin, confirm)
+        if started is True:
+            raise Unavailable(
+                "GitLab took the start, but I can't tell which build it made.",
+                provider=self.label,
+                hint="Look at the project's page before you repeat this.",
+                acted=True,
+            )
+        return started or None
+
+    async def _newest(self, project: Pipeline) -> int | None:
+        """Return the newest build's id before a start; None where it can't be read, which stops no start."""
+        try:
+            return max((raw.id for raw in await self._client.newest_old_builds(project.id, 1)), default=0)
+        except ProviderError:
+            return None
 
     async def _create(self, project: Pipeline, ref: str) -> int | None:
         """Return the id of the pipeline created on a ref."""
@@ -382,12 +402,15 @@ class GitLabV3(GitLabServer):
                 hint="A trigger token belongs to one project; its Triggers page shows it.",
             ) from exc
 
-    async def _since(self, project: Pipeline, ref: str, newest: int, run: int | None) -> Build | None:
+    async def _since(self, project: Pipeline, ref: str, newest: int | None, run: int | None) -> Build | None:
         """Return the first build of a ref that is younger than `newest`, of the pipeline `run` where that is known.
 
         Where builds of several starts are younger nobody can say which is ours.
         """
-        young = [raw for raw in await self._client.newest_old_builds(project.id) if raw.id > newest and raw.ref == ref]
+        if newest is None and run is None:
+            return None
+        listed = await self._client.newest_old_builds(project.id)
+        young = [raw for raw in listed if raw.id > (newest or 0) and raw.ref == ref]
         if run is not None:
             young = [raw for raw in young if raw.pipeline is not None and raw.pipeline.id == run]
         starts = {raw.pipeline.id if raw.pipeline else raw.commit.id if raw.commit else raw.id for raw in young}

@@ -338,13 +338,13 @@ class Stops:
 
         Costs three requests, up to three more within three seconds. A build that is over is returned as it is.
         """
-        run = wire.Run.of(await self._server.of_build(pipeline, number, wire.SHAPE))
-        if convert.state(run)[0] is Status.COMPLETED:
+        run = await self._shape(pipeline, number)
+        if run is not None and convert.state(run)[0] is Status.COMPLETED:
             return await self._read(pipeline, number)
         now, key = self._clock(), (pipeline, number)
         before = self._stopped.get(key)
         level = 0
-        if before is not None and kind(run.class_) == "WorkflowRun":
+        if before is not None and run is not None and kind(run.class_) == "WorkflowRun":
             level = min(before[0] + (now - before[1] >= ESCALATE_AFTER), len(STOPS) - 1)
 
         async def send() -> Build:
@@ -363,6 +363,15 @@ class Stops:
             return build if build.completed else None
 
         return await send_once(send, confirm, label=LABEL, sleep=self._sleep)
+
+    async def _shape(self, pipeline: str, number: str) -> wire.Run | None:
+        """Return how a build stands; None where that can't be read now, which keeps nobody from stopping it. Raises NotFound."""
+        try:
+            return wire.Run.of(await self._server.of_build(pipeline, number, wire.SHAPE))
+        except NotFound:
+            raise
+        except ProviderError:
+            return None
 
     async def _read(self, pipeline: str, number: str) -> Build:
         return self._server.read(await self._server.run(pipeline, number), pipeline)

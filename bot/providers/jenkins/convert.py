@@ -24,9 +24,10 @@ from bot.core.models import (
     Status,
     Trigger,
 )
-from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
-from bot.providers.base.listing import parse_items
+from bot.providers.base.convert import noreply_login, repository, state_from
+from bot.providers.base.listing import note_skipped, parse_items
 from bot.providers.base.times import parse_time
+from bot.providers.base.words import JENKINS_STATES, JENKINS_TRIGGERS
 from bot.providers.jenkins import wire
 from bot.providers.jenkins.details import build_details
 from bot.providers.jenkins.parameters import branch_default, definitions, kind, parameter, text_of
@@ -34,33 +35,8 @@ from bot.providers.jenkins.urls import QUEUED, below, is_number, parent, pull_re
 
 LIST_FILTERS = frozenset({FilterField.BRANCH})
 """By what Jenkins narrows its builds: each branch has a job of its own."""
-STATES: StateMap = {
-    "QUEUED": (Status.QUEUED, None),
-    "BUILDING": (Status.IN_PROGRESS, None),
-    "SUCCESS": (Status.COMPLETED, Conclusion.PASSED),
-    "UNSTABLE": (Status.COMPLETED, Conclusion.PARTIAL),
-    "FAILURE": (Status.COMPLETED, Conclusion.FAILED),
-    "ABORTED": (Status.COMPLETED, Conclusion.CANCELLED),
-    "NOT_BUILT": (Status.COMPLETED, Conclusion.SKIPPED),
-    "CANCELLED": (Status.COMPLETED, Conclusion.CANCELLED),
-}
-"""Jenkins' results, and our words for what has none: an item in the queue or taken out of it, a running build."""
-TRIGGERS: Mapping[str, Trigger] = {
-    "UserIdCause": Trigger.WEB,
-    "UserCause": Trigger.WEB,
-    "ReplayCause": Trigger.WEB,
-    "RestartDeclarativePipelineCause": Trigger.WEB,
-    "RebuildCause": Trigger.WEB,
-    "RemoteCause": Trigger.API,
-    "UpstreamCause": Trigger.API,
-    "BuildUpstreamCause": Trigger.API,
-    "TimerTriggerCause": Trigger.CRON,
-    "SCMTriggerCause": Trigger.PUSH,
-    "GitHubPushCause": Trigger.PUSH,
-    "GitLabWebHookCause": Trigger.PUSH,
-    "BranchEventCause": Trigger.PUSH,
-    "BranchIndexingCause": Trigger.PUSH,
-}
+STATES = JENKINS_STATES
+TRIGGERS = JENKINS_TRIGGERS
 PULL_REQUEST_NUMBERS = ("ghprbPullId", "CHANGE_ID", "gitlabMergeRequestIid", "pullRequestId", "PULL_REQUEST_ID")
 """Parameters in which plugins that build pull requests of plain jobs record the number."""
 PULL_REQUEST_REPOSITORIES = (
@@ -71,6 +47,7 @@ PULL_REQUEST_REPOSITORIES = (
 """Parameters in which those plugins record where a pull request comes from and where it goes. The job of a multibranch
 project records neither: whether its pull request is a fork's stays unknown."""
 PULL_REQUEST_SOURCES = ("ghprbSourceBranch", "CHANGE_BRANCH", "gitlabSourceBranch", "sourceBranch")
+PULL_REQUEST_HEADS = ("ghprbActualCommit", "gitlabMergeRequestLastCommit")
 PULL_REQUEST_TARGETS = ("ghprbTargetBranch", "CHANGE_TARGET", "gitlabTargetBranch", "targetBranch")
 _PULL_REQUEST_REF = re.compile(r"(?:pr|pull|pull-requests|merge-requests)/([0-9]{1,12})(?:/(?:head|merge|from))?")
 
@@ -95,7 +72,8 @@ def members(items: Iterable[msgspec.Raw] | None, read: Callable[[msgspec.Raw], T
     for item in items or ():
         try:
             readable.append(read(item))
-        except UnexpectedResponse:
+        except UnexpectedResponse as exc:
+            note_skipped(exc)
             continue
     return readable
 
@@ -222,6 +200,7 @@ class BuiltRef:
     pull_request: str | None = None
     target_branch: str | None = None
     from_fork: bool | None = None
+    head_commit: str | None = None
 
 
 def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source: wire.Action | None) -> BuiltRef:
@@ -248,6 +227,7 @@ def built_ref(context: ReadContext, build_actions: Iterable[wire.Action], source
         branch=next((recorded[name] for name in PULL_REQUEST_SOURCES if recorded.get(name)), None),
         target_branch=next((recorded[name] for name in PULL_REQUEST_TARGETS if recorded.get(name)), None),
         from_fork=_is_from_fork(recorded),
+        head_commit=next((recorded[name] for name in PULL_REQUEST_HEADS if recorded.get(name)), None),
     )
 
 
@@ -335,6 +315,7 @@ def build(raw: wire.Run, context: ReadContext) -> Build:
         target_branch=ref.target_branch,
         from_fork=ref.from_fork,
         commit=sha,
+        head_commit=ref.head_commit,
         message=(change.comment or change.msg or None) if change else None,
         author=_author(change),
         status=status,

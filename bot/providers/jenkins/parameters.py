@@ -10,6 +10,7 @@ import msgspec
 
 from bot.core.errors import UnexpectedResponse, UsageError
 from bot.core.models import Approval, Parameter, ParameterType, Ref, RefKind, StartRequest, StartTarget
+from bot.core.refs import names_a_ref
 from bot.core.text import same_name
 from bot.providers.jenkins import wire
 
@@ -26,6 +27,8 @@ _PREFIX = re.compile(r"^(?:(?:refs/)?heads/|(?:refs/)?(?:remotes/)?origin/|refs/
 _ANY_REMOTE = re.compile(r"^(?:refs/)?(?:remotes/)?\*\*?/")
 _PATTERN = re.compile(r"[*?$\[]|^:")
 """In a branch parameter's default: a pattern or a variable, which is no branch."""
+_CHOOSES_REF = re.compile(r"Git|Branch|Revision|Tags?Parameter", re.IGNORECASE)
+"""In the classes of parameters with which plugins let a person choose what is checked out."""
 _SECRET_TYPES = ("Password", "Credentials", "NonStored", "Vault")
 
 
@@ -170,10 +173,9 @@ def same_values(sent: Mapping[str, str], values: Iterable[wire.ParameterValue], 
     return all(recorded.get(name) == value for name, value in sent.items() if name not in hidden)
 
 
-def sent_value(declared: Iterable[wire.Definition], sent: Mapping[str, str], names: Sequence[str]) -> str | None:
+def sent_value(declared: Sequence[wire.Definition], sent: Mapping[str, str], names: Sequence[str]) -> str | None:
     """Return the value that goes out in the parameter called like one of `names`, None where there is none."""
-    by_name = {definition.name.upper(): definition.name for definition in declared}
-    values = [sent.get(by_name[name]) for name in names if name in by_name]
+    values = [sent.get(definition.name) for name in names for definition in declared if definition.name.upper() == name]
     return next((value for value in values if value), None)
 
 
@@ -182,8 +184,11 @@ def given_branch(declared: Sequence[wire.Definition], sent: Mapping[str, str]) -
 
     Raises UsageError where two parameters name different branches: which one is built is unknown then.
     """
-    by_name = {definition.name.upper(): definition.name for definition in declared}
-    named = {name: sent[name] for name in map(by_name.get, BRANCH_PARAMETERS) if name is not None and sent.get(name)}
+    named = {
+        definition.name: sent[definition.name]
+        for definition in declared
+        if definition.name.upper() in BRANCH_PARAMETERS and sent.get(definition.name)
+    }
     branches = {sent_branch(value) for value in named.values()}
     if len(branches) > 1:
         shown = " and ".join(f"`{name}={value[:80]}`" for name, value in named.items())
@@ -191,13 +196,33 @@ def given_branch(declared: Sequence[wire.Definition], sent: Mapping[str, str]) -
     return branches.pop() if branches else branch_default(declared)
 
 
+def chosen_refs(declared: Iterable[wire.Definition], sent: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the refs that parameters of the Git plugins choose, whatever they are called: as sent, else their default."""
+    values = [
+        sent.get(definition.name)
+        or text_of(definition.default_parameter_value and definition.default_parameter_value.value)
+        for definition in declared
+        if _CHOOSES_REF.search(kind(definition.class_ or definition.type or ""))
+    ]
+    return tuple(value for value in values if value)
+
+
+def default_refs(declared: Iterable[wire.Definition]) -> tuple[str, ...]:
+    """Return the refs that a job builds when none is given, as parameters whose names speak of refs say."""
+    values = [
+        text_of(definition.default_parameter_value.value)
+        for definition in declared
+        if definition.default_parameter_value is not None and names_a_ref(definition.name)
+    ]
+    return tuple(value for value in values if value)
+
+
 def refs_given(values: Mapping[str, str]) -> StartTarget:
     """Return what values by parameter name make a job build, whatever it declares; all branches that they name."""
-    by_name = {name.upper(): value for name, value in values.items() if value}
-    branches = [sent_branch(by_name[name]) for name in BRANCH_PARAMETERS if name in by_name]
+    branches = [sent_branch(value) for name, value in values.items() if value and name.upper() in BRANCH_PARAMETERS]
 
     def first(names: Sequence[str]) -> str | None:
-        return next((by_name[name] for name in names if name in by_name), None)
+        return next((value for name, value in values.items() if value and name.upper() in names), None)
 
     return StartTarget(
         branch=branches[0] if branches else None,

@@ -173,8 +173,8 @@ class Jenkins(Provider[JenkinsOptions]):
             return start.target_of_ref(request.ref)
 
     @override
-    def rebuild_target(self, request: StartRequest) -> StartTarget:
-        return parameters.refs_given(request.parameters)
+    async def rebuild_target(self, pipeline: str, request: StartRequest) -> StartTarget:
+        return await start.rebuild_target(self._server, pipeline, request)
 
     @override
     async def start(self, pipeline: str, request: StartRequest) -> Build:

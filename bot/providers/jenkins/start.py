@@ -1,7 +1,7 @@
 """Starts of builds: what is sent to Jenkins, what that makes it build, and the build that a queue item became."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -72,6 +72,7 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
     named, so that a protected one stays so.
     """
     declared, sent = parameters.definitions(prepared.builder.job), prepared.sent
+    chosen = parameters.chosen_refs(declared, sent)
     commit = parameters.sent_value(declared, sent, parameters.COMMIT_PARAMETERS)
     if prepared.builder.is_branch:
         own = urls.ref_of_job(prepared.builder.full_name.rpartition("/")[2])
@@ -82,6 +83,7 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
             pull_request=own.name if is_request else None,
             tag=own.name if is_tag else None,
             commit=commit,
+            also=chosen,
         )
     branch = parameters.given_branch(declared, sent)
     tag = parameters.sent_value(declared, sent, parameters.TAG_PARAMETERS)
@@ -89,8 +91,9 @@ def target(prepared: Prepared, request: StartRequest) -> StartTarget:
         tag, branch = branch.removeprefix(TAGS), None
     number = parameters.sent_value(declared, sent, parameters.PULL_REQUEST_PARAMETERS)
     if branch is None and tag is None and number is None:
+        chosen += parameters.default_refs(declared)
         branch, tag = convert.git_ref(convert.checkout(prepared.builder.job))
-    return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=number)
+    return StartTarget(branch=branch, tag=tag, commit=commit, pull_request=number, also=chosen)
 
 
 def target_of_ref(ref: Ref) -> StartTarget:
@@ -104,6 +107,24 @@ def target_of_ref(ref: Ref) -> StartTarget:
             return StartTarget(branch=ref.name, tag=ref.name)
         case _:
             return StartTarget(branch=ref.name)
+
+
+async def rebuild_target(server: Server, pipeline: str, request: StartRequest) -> StartTarget:
+    """Return what new values make a rebuild build. Costs a request where there are some.
+
+    Which of them choose what is checked out, the job declares; where that can't be read, all of them may.
+    """
+    new_values = request.parameters
+    target = parameters.refs_given(new_values)
+    if not new_values:
+        return target
+    try:
+        declared = parameters.definitions(await server.job(pipeline))
+    except ProviderError:
+        chosen = tuple(new_values.values())
+    else:
+        chosen = parameters.chosen_refs((each for each in declared if each.name in new_values), new_values)
+    return replace(target, also=(*target.also, *chosen))
 
 
 class Queue:

@@ -317,7 +317,7 @@ class Client:
             if raw.builds:
                 return await self.whole(pipeline, str(min(build.id for build in raw.builds)))
             if raw.result == "rejected":
-                why = await self._complaints(pipeline, request) or raw.message or "it does not say why"
+                why = await self._setting_errors(pipeline, request) or raw.message or "it does not say why"
                 raise Rejected(f"Travis did not build it: {why}.", provider=LABEL)
             await self._sleep(REQUEST_PAUSE_SECONDS)
         raise Unavailable(
@@ -327,10 +327,10 @@ class Client:
             acted=True,
         )
 
-    async def _complaints(self, pipeline: str, request: int) -> str | None:
+    async def _setting_errors(self, pipeline: str, request: int) -> str | None:
         try:
             reply = await self._api.get(urls.repository_path(pipeline, "request", request, "messages"))
-            return convert.complaints(parse_items(reply.items("messages"), wire.Message.of))
+            return convert.setting_errors(parse_items(reply.items("messages"), wire.Message.of))
         except ProviderError:
             return None
 

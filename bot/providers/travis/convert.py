@@ -1,7 +1,7 @@
 """Wire objects as the bot's models: pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import httpx
 
@@ -20,40 +20,24 @@ from bot.core.models import (
     Trigger,
 )
 from bot.http.reply import Reply
-from bot.providers.base.convert import StateMap, state_from
+from bot.providers.base.convert import state_from
 from bot.providers.base.logs import clean_log
 from bot.providers.base.start_message import commit_message
 from bot.providers.base.times import parse_time
+from bot.providers.base.words import TRAVIS_STATES, TRAVIS_TRIGGERS
 from bot.providers.travis import wire
 from bot.providers.travis.details import build_details
 from bot.providers.travis.urls import Site
 
 LIST_FILTERS = frozenset({FilterField.BRANCH, FilterField.STATE})
 """By what Travis CI narrows its list of builds."""
-STATES: StateMap = {
-    "created": (Status.QUEUED, None),
-    "queued": (Status.QUEUED, None),
-    "received": (Status.QUEUED, None),
-    "configured": (Status.IN_PROGRESS, None),
-    "started": (Status.IN_PROGRESS, None),
-    "passed": (Status.COMPLETED, Conclusion.PASSED),
-    "failed": (Status.COMPLETED, Conclusion.FAILED),
-    # a problem before the script, or a timeout, for which Travis has no word
-    "errored": (Status.COMPLETED, Conclusion.FAILED),
-    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
-    "finished": (Status.COMPLETED, None),
-}
+STATES = TRAVIS_STATES
 BROKEN = frozenset({"failed", "errored", "canceled"})
 ERRORED = "could not be set up, or ran out of time"
 LISTED = STATES.keys() - {"configured", "finished", "queued"}
 """The states that builds have; the others are jobs' or history."""
 FILTERABLE = {word.value for word in (*Status, *Conclusion)}
-TRIGGERS: Mapping[str, Trigger] = {
-    "push": Trigger.PUSH,
-    "pull_request": Trigger.MERGE_REQUEST,
-    "api": Trigger.API,
-    "cron": Trigger.CRON,
-}
+TRIGGERS = TRAVIS_TRIGGERS
 
 _FOLD_MARKS = re.compile(r"travis_(?:fold|time):(?:start|end):[^\r\n]*\r?(?:\x1b\[0K)?")
 
@@ -219,8 +203,8 @@ def raw_states(words: Iterable[str]) -> list[str]:
     )
 
 
-def complaints(messages: Iterable[wire.Message]) -> str | None:
-    """Return what Travis has against a request's settings, in its own words."""
+def setting_errors(messages: Iterable[wire.Message]) -> str | None:
+    """Return the errors Travis reports in a request's settings, in its own words."""
     texts = [
         f"{message.key} {message.code}" if message.key else message.code
         for message in messages

@@ -3,8 +3,6 @@
 Page: https://developer.travis-ci.com/resource/requests
 """
 
-import re
-import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -13,6 +11,7 @@ from bot.core.models import RefKind, StartRequest, StartTarget
 from bot.providers.base.options import check_options
 from bot.providers.base.start_message import start_message
 from bot.providers.base.times import parse_time
+from bot.providers.base.variables import check_names, shell_pairs
 from bot.providers.travis import wire
 from bot.providers.travis.convert import is_pull_request
 from bot.providers.travis.options import LABEL
@@ -25,9 +24,6 @@ START_OPTIONS: Mapping[str, str] = {
 }
 Body = dict[str, object]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET = re.compile(r"token|secret|passw|private|credential|api_?key|access_?key", re.IGNORECASE)
-
 
 def check(request: StartRequest) -> None:
     """Raise UsageError for options and values that Travis does not take, by name."""
@@ -35,14 +31,7 @@ def check(request: StartRequest) -> None:
     mode = request.options.get("merge_mode")
     if mode is not None and mode not in MERGE_MODES:
         raise UsageError(f"`merge_mode` can't be `{mode[:40]}`.", hint=f"It is one of {', '.join(MERGE_MODES)}.")
-    for name in request.parameters:
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"`{name[:40]}` is no name for an environment variable.")
-        if _SECRET.search(name):
-            raise UsageError(
-                f"`{name}` looks like a secret, and Travis shows such values in the build's settings.",
-                hint="Set it in the repository's settings at Travis; builds then have it.",
-            )
+    check_names(request.parameters)
 
 
 def check_source(request: StartRequest) -> None:
@@ -136,8 +125,7 @@ def _words(request: StartRequest) -> Body:
     if request.message or request.requested_by:
         body["message"] = start_message(request)
     if request.parameters:
-        pairs = [f"{name}={shlex.quote(value)}" for name, value in request.parameters.items()]
-        body["config"] = {"env": {"global": pairs}}
+        body["config"] = {"env": {"global": shell_pairs(request.parameters)}}
     if mode := request.options.get("merge_mode"):
         body["merge_mode"] = mode
     return body

@@ -154,7 +154,7 @@ class Request(Wire):
 
 
 class Message(Wire):
-    """A complaint about a request's settings."""
+    """An error or warning about a request's settings."""
 
     level: str | None = None
     key: str | None = None

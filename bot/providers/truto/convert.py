@@ -22,6 +22,23 @@ from bot.core.models import (
 from bot.core.text import folded
 from bot.providers.base.convert import StateMap, noreply_login, repository, state_from
 from bot.providers.base.times import parse_time
+from bot.providers.base.words import (
+    AZURE_RECORD_STATES,
+    AZURE_STATES,
+    AZURE_TRIGGERS,
+    BITBUCKET_STATES,
+    BITBUCKET_STEP_STATES,
+    BITBUCKET_TRIGGERS,
+    CIRCLECI_JOB_STATES,
+    CIRCLECI_STATES,
+    CIRCLECI_TRIGGERS,
+    GITHUB_STATES,
+    GITHUB_TRIGGERS,
+    JENKINS_STATES,
+    JENKINS_TRIGGERS,
+    TRAVIS_STATES,
+    TRAVIS_TRIGGERS,
+)
 from bot.providers.truto import wire
 from bot.providers.truto.options import Integration
 from bot.providers.truto.urls import Place, build_page
@@ -45,77 +62,18 @@ _UNIFIED: StateMap = {
     "retried": (Status.COMPLETED, Conclusion.RETRIED),
     "partial": (Status.COMPLETED, Conclusion.PARTIAL),
 }
-_AZURE: StateMap = {
-    "none": (Status.QUEUED, None),
-    "notStarted": (Status.QUEUED, None),
-    "postponed": (Status.QUEUED, None),
-    "pending": (Status.QUEUED, None),
-    "inProgress": (Status.IN_PROGRESS, None),
-    "cancelling": (Status.IN_PROGRESS, None),
-    "succeeded": (Status.COMPLETED, Conclusion.PASSED),
-    "succeededWithIssues": (Status.COMPLETED, Conclusion.PARTIAL),
-    "partiallySucceeded": (Status.COMPLETED, Conclusion.PARTIAL),
-    "canceled": (Status.COMPLETED, Conclusion.CANCELLED),
-    "abandoned": (Status.COMPLETED, Conclusion.CANCELLED),
+STATES: StateMap = {
+    **AZURE_RECORD_STATES,
+    **AZURE_STATES,
+    **BITBUCKET_STEP_STATES,
+    **BITBUCKET_STATES,
+    **CIRCLECI_JOB_STATES,
+    **CIRCLECI_STATES,
+    **GITHUB_STATES,
+    **JENKINS_STATES,
+    **TRAVIS_STATES,
+    **_UNIFIED,
 }
-_BITBUCKET: StateMap = {
-    "PARSING": (Status.QUEUED, None),
-    "PENDING": (Status.QUEUED, None),
-    "READY": (Status.QUEUED, None),
-    "IN_PROGRESS": (Status.IN_PROGRESS, None),
-    "BUILDING": (Status.IN_PROGRESS, None),
-    "RUNNING": (Status.IN_PROGRESS, None),
-    "PAUSED": (Status.IN_PROGRESS, None),
-    "HALTED": (Status.IN_PROGRESS, None),
-    "COMPLETED": (Status.COMPLETED, None),
-    "SUCCESSFUL": (Status.COMPLETED, Conclusion.PASSED),
-    "FAILED": (Status.COMPLETED, Conclusion.FAILED),
-    "ERROR": (Status.COMPLETED, Conclusion.FAILED),
-    "STOPPED": (Status.COMPLETED, Conclusion.CANCELLED),
-    "EXPIRED": (Status.COMPLETED, Conclusion.TIMEOUT),
-    "NOT_RUN": (Status.COMPLETED, Conclusion.SKIPPED),
-}
-_CIRCLECI: StateMap = {
-    "setup-pending": (Status.QUEUED, None),
-    "setup": (Status.IN_PROGRESS, None),
-    "created": (Status.QUEUED, None),
-    "errored": (Status.COMPLETED, Conclusion.FAILED),
-    "running": (Status.IN_PROGRESS, None),
-    "failing": (Status.IN_PROGRESS, None),
-    "on_hold": (Status.IN_PROGRESS, None),
-    "success": (Status.COMPLETED, Conclusion.PASSED),
-    "error": (Status.COMPLETED, Conclusion.FAILED),
-    "unauthorized": (Status.COMPLETED, Conclusion.FAILED),
-    "infrastructure_fail": (Status.COMPLETED, Conclusion.FAILED),
-    "terminated-unknown": (Status.COMPLETED, Conclusion.FAILED),
-    "timedout": (Status.COMPLETED, Conclusion.TIMEOUT),
-    "not_run": (Status.COMPLETED, Conclusion.SKIPPED),
-    "not_running": (Status.QUEUED, None),
-    "blocked": (Status.QUEUED, None),
-}
-_GITHUB: StateMap = {
-    "requested": (Status.QUEUED, None),
-    "waiting": (Status.IN_PROGRESS, None),
-    # not an end: nothing ran, and somebody has to let it
-    "action_required": (Status.IN_PROGRESS, None),
-    "neutral": (Status.COMPLETED, Conclusion.PASSED),
-    "failure": (Status.COMPLETED, Conclusion.FAILED),
-    "startup_failure": (Status.COMPLETED, Conclusion.FAILED),
-    "timed_out": (Status.COMPLETED, Conclusion.TIMEOUT),
-    "stale": (Status.COMPLETED, Conclusion.CANCELLED),
-}
-_JENKINS: StateMap = {
-    "SUCCESS": (Status.COMPLETED, Conclusion.PASSED),
-    "UNSTABLE": (Status.COMPLETED, Conclusion.PARTIAL),
-    "FAILURE": (Status.COMPLETED, Conclusion.FAILED),
-    "ABORTED": (Status.COMPLETED, Conclusion.CANCELLED),
-    "NOT_BUILT": (Status.COMPLETED, Conclusion.SKIPPED),
-}
-_TRAVIS: StateMap = {
-    "received": (Status.QUEUED, None),
-    "started": (Status.IN_PROGRESS, None),
-}
-STATES: StateMap = {**_AZURE, **_BITBUCKET, **_CIRCLECI, **_GITHUB, **_JENKINS, **_TRAVIS, **_UNIFIED}
 """Words that several systems share mean the same in all of them."""
 
 WAITING = frozenset({"waiting", "action_required", "on_hold", "paused", "halted"})
@@ -127,39 +85,24 @@ SET_UP = "created"
 
 TRIGGERS: Mapping[str, Trigger] = {
     **{trigger.value: trigger for trigger in Trigger},
-    # GitHub's events
-    **dict.fromkeys(("create", "delete", "release", "page_build"), Trigger.PUSH),
-    **dict.fromkeys(
-        ("pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment", "merge_group"),
-        Trigger.MERGE_REQUEST,
-    ),
-    **dict.fromkeys(
-        ("repository_dispatch", "workflow_run", "workflow_call", "deployment", "deployment_status", "check_run"),
-        Trigger.API,
-    ),
-    **dict.fromkeys(("check_suite", "status"), Trigger.API),
-    "schedule": Trigger.CRON,
+    **{
+        word.lower(): trigger
+        for words in (
+            AZURE_TRIGGERS,
+            BITBUCKET_TRIGGERS,
+            CIRCLECI_TRIGGERS,
+            GITHUB_TRIGGERS,
+            JENKINS_TRIGGERS,
+            TRAVIS_TRIGGERS,
+        )
+        for word, trigger in words.items()
+    },
+    # names that only Truto gives
     "workflow_dispatch": Trigger.WEB,
-    # Azure DevOps' reasons
-    **dict.fromkeys(("individualci", "batchedci", "checkinshelveset"), Trigger.PUSH),
-    **dict.fromkeys(("pullrequest", "validateshelveset"), Trigger.MERGE_REQUEST),
-    **dict.fromkeys(("buildcompletion", "resourcetrigger", "triggered"), Trigger.API),
-    **dict.fromkeys(("manual", "usercreated"), Trigger.WEB),
-    "scheduleforced": Trigger.CRON,
-    # Bitbucket's names and types
-    **dict.fromkeys(("scheduled", "pipeline_trigger_schedule"), Trigger.CRON),
+    "pipeline_trigger_schedule": Trigger.CRON,
     "pipeline_trigger_push": Trigger.PUSH,
     "pipeline_trigger_manual": Trigger.WEB,
-    "parent_step": Trigger.API,
-    # CircleCI's types
     "webhook": Trigger.PUSH,
-    "scheduled_pipeline": Trigger.CRON,
-    "explicit": Trigger.WEB,
-    # Jenkins' causes
-    **dict.fromkeys(("scmtriggercause", "githubpushcause", "brancheventcause", "branchindexingcause"), Trigger.PUSH),
-    **dict.fromkeys(("remotecause", "upstreamcause"), Trigger.API),
-    **dict.fromkeys(("useridcause", "replaycause", "restartdeclarativepipelinecause"), Trigger.WEB),
-    "timertriggercause": Trigger.CRON,
 }
 """What made a build start, by the last part of the word in lower case."""
 
@@ -210,6 +153,7 @@ def build(raw: wire.BuildWire, place: Place) -> Build:
         target_branch=source.target_branch,
         from_fork=source.from_fork,
         commit=raw.commit or remote.text("commit"),
+        head_commit=_head_commit(raw, remote, source),
         message=remote.text("message"),
         author=Person(name=author, email=email, login=noreply_login(email)) if author or email else None,
         status=stands.status,
@@ -327,6 +271,18 @@ def source_of(raw: wire.BuildWire, remote: Remote, why: Trigger) -> Source:
     if why is Trigger.MERGE_REQUEST and source.pull_request is None:
         return replace(source, branch=None, tag=None)
     return source
+
+
+def _head_commit(raw: wire.BuildWire, remote: Remote, source: Source) -> str | None:
+    """Return the newest commit of the pull request that was built, of systems that report it."""
+    if source.pull_request is None:
+        return None
+    if remote.integration is Integration.AZURE:
+        about = remote.at("triggerInfo")
+        head = about.get("pr.sourceSha") if isinstance(about, dict) else None
+        return head if isinstance(head, str) else None
+    is_reported = remote.integration in {Integration.BITBUCKET, Integration.GITHUB}
+    return (raw.commit or remote.text("commit")) if is_reported else None
 
 
 def _azure_source(ref: str | None, about: object) -> Source:

@@ -10,6 +10,7 @@ import msgspec
 from bot.core.errors import Rejected, UsageError
 from bot.core.models import Build, Ref, RefKind, StartRequest, StartTarget, Trigger
 from bot.providers.base.options import check_options
+from bot.providers.base.variables import check_names, shell_pairs
 from bot.providers.truto import wire
 from bot.providers.truto.options import LABEL, LABELS, Integration
 from bot.providers.truto.proxy import (
@@ -46,6 +47,8 @@ Body = dict[str, object]
 def check(integration: Integration, request: StartRequest) -> None:
     """Raise UsageError for an option or a message that the system does not take, by name."""
     check_options(request.options, START_OPTIONS[integration], LABELS[integration])
+    if integration is Integration.TRAVIS:
+        check_names(request.parameters)
     if request.message and integration not in TAKES_MESSAGE:
         raise UsageError(
             f"{LABELS[integration]} takes no message with a build.", hint="Give it as a parameter that the build reads."
@@ -234,7 +237,7 @@ def _start_travis(place: Place, request: StartRequest, ref: Ref) -> Call:
     if request.message:
         body["message"] = request.message
     if request.parameters:
-        body["config"] = {"env": {"global": [f"{name}={value}" for name, value in request.parameters.items()]}}
+        body["config"] = {"env": {"global": shell_pairs(request.parameters)}}
     return Call(path=travis_path(place, "requests"), body={"request": body})
 
 

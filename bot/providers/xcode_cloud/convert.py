@@ -299,6 +299,7 @@ def build(
         target_branch=source.target_branch,
         from_fork=source.from_fork,
         commit=attributes.sha,
+        head_commit=attributes.sha if source.pull_request else None,
         message=commit.message,
         author=Person(name=author) if author else None,
         status=status,

@@ -26,6 +26,7 @@ NO_PARAMETERS = (
     "Xcode Cloud takes no parameters with a build.",
     "Set environment variables in the workflow itself.",
 )
+WORKFLOW: Mapping[str, str] = {"fields[ciWorkflows]": "repository", "include": "repository"}
 YES = frozenset({"", "yes", "true", "on", "1"})
 NO = frozenset({"no", "false", "off", "0"})
 
@@ -48,8 +49,9 @@ class Starter:
         wanted = await self._ref_to_build(pipeline, request.ref)
         source = await self._listed(pipeline, wanted)
         ref = source.ref if source is not None else wanted
+        own = source.branch if source is not None and source.from_fork is False else None
         return StartTarget(
-            branch=ref.name if ref.kind is RefKind.BRANCH else None,
+            branch=ref.name if ref.kind is RefKind.BRANCH else own,
             tag=ref.name if ref.kind is RefKind.TAG else None,
             pull_request=ref.name if ref.kind is RefKind.PULL_REQUEST else None,
         )
@@ -111,7 +113,7 @@ class Starter:
 
     async def _listed(self, pipeline: str, ref: Ref) -> Source | None:
         """Return what a ref means to Apple. The lists are read anew before it is None. Raises Ambiguous."""
-        repository = await self._client.repository_of(pipeline)
+        repository = await self._repository(pipeline)
         is_request = ref.kind is RefKind.PULL_REQUEST
         offered = self._client.pull_requests if is_request else self._client.branches_and_tags
         for within in (None, JUST_READ):
@@ -127,6 +129,24 @@ class Starter:
             if matches:
                 return matches[0]
         return None
+
+    async def _repository(self, pipeline: str) -> str:
+        """Return the id of a workflow's repository. Where the workflows can't be listed, this one is read by itself."""
+        try:
+            return await self._client.repository_of(pipeline)
+        except ProviderError as exc:
+            if isinstance(exc, NotFound) and exc.status is None:  # they were listed, and it is none of them
+                raise
+            repository = await self._repository_alone(pipeline)
+            if repository is None:
+                raise
+            return repository
+
+    async def _repository_alone(self, pipeline: str) -> str | None:
+        try:
+            return (await self._api.get(urls.workflow(pipeline), WORKFLOW)).decode(Document).data.to("repository")
+        except ProviderError:
+            return None
 
     async def _create(
         self, pipeline: str, attributes: Mapping[str, bool], relations: Mapping[str, object], made: "_Made"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from bot.store.tables import TableBase, UtcDateTime
+from bot.store.tables import UtcDateTime, metadata
 
 
 def render_item(
@@ -21,7 +21,7 @@ def render_item(
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=TableBase.metadata,
+    target_metadata=metadata(),
     render_as_batch=True,
     compare_type=True,
     render_item=render_item,

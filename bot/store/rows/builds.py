@@ -230,6 +230,31 @@ class WatchRow(NewWatch):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommitRow:
+    """A build is a row on the card of its commit; `card` is what that card has for its build.
+
+    `pull` names the pull request by repository and number (`acme/web#7`), where the build is one's. `head_sha` is its
+    newest commit where the system reports it: `commit_sha` may be a merge of that one.
+    """
+
+    connection: str
+    pipeline: str
+    build: str
+    card: str
+    pull: str
+    commit_sha: str
+    head_sha: str
+    built_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRow(NewCommitRow):
+    """A row on the card of a commit as the database keeps it."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRow:
     """Somebody has claimed a red build, until a time."""
 

@@ -1,4 +1,4 @@
-"""Tables of connections and pipelines, and of what channels follow and have set up."""
+"""Tables of what a channel has set up, and of what it has planned."""
 
 from datetime import datetime
 
@@ -6,129 +6,6 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
 from bot.store.tables.base import TableBase, UtcDateTime
-
-
-class ConnectionTable(TableBase, table=True):
-    """Rows of `connection`."""
-
-    __tablename__ = "connection"
-
-    name: str = Field(primary_key=True)
-    kind: str
-    team: str = ""
-    settings: str = ""
-    created_by: str = ""
-    created_at: datetime = Field(sa_type=UtcDateTime)
-    down_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    notified_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    last_error: str = ""
-
-
-class ConnectionHealthTable(TableBase, table=True):
-    """Rows of `connection_health`."""
-
-    __tablename__ = "connection_health"
-
-    connection: str = Field(primary_key=True)
-    webhook_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
-class PipelineTable(TableBase, table=True):
-    """Rows of `pipeline`."""
-
-    __tablename__ = "pipeline"
-    __table_args__ = (UniqueConstraint("connection", "pipeline"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    connection: str = Field(index=True)
-    pipeline: str
-    path: str
-    name: str
-    group: str = ""
-    default_branch: str = ""
-    repository: str = ""
-    web_url: str = ""
-    enabled: bool = True
-    seen_at: datetime = Field(sa_type=UtcDateTime)
-
-
-class BindingTable(TableBase, table=True):
-    """Rows of `binding`."""
-
-    __tablename__ = "binding"
-
-    connection: str = Field(primary_key=True)
-    team: str = ""
-    bound_at: datetime = Field(sa_type=UtcDateTime)
-
-
-class BudgetTable(TableBase, table=True):
-    """Rows of `budget`."""
-
-    __tablename__ = "budget"
-    __table_args__ = (UniqueConstraint("subject", "owner"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    subject: str
-    owner: str
-    calls: int = 0
-    a_minute: float | None = None
-    pause: float = 0.0
-    quota: int = 0
-    remaining: int = 0
-    resets_in: float = 0.0
-    learned_ago: float = 0.0
-    short: str = ""
-    short_ago: float = 0.0
-    at: datetime = Field(sa_type=UtcDateTime, index=True)
-
-
-class LinkTable(TableBase, table=True):
-    """Rows of `link`."""
-
-    __tablename__ = "link"
-    __table_args__ = (
-        UniqueConstraint("team", "channel", "connection", "pipeline"),
-        Index("ix_link_pipeline", "connection", "pipeline"),
-    )
-
-    id: int | None = Field(default=None, primary_key=True)
-    team: str = Field(index=True)
-    channel: str = Field(index=True)
-    connection: str = Field(index=True)
-    pipeline: str
-    path: str
-    name: str
-    alias: str = ""
-    is_default: bool = False
-    default_branch: str = ""
-    branch: str = ""
-    filters: str = ""
-    subscribed: bool = True
-    protected: str = ""
-    created_by: str
-    created_at: datetime = Field(sa_type=UtcDateTime)
-    paused_reason: str = ""
-
-
-class MuteTable(TableBase, table=True):
-    """Rows of `mute`."""
-
-    __tablename__ = "mute"
-    __table_args__ = (UniqueConstraint("team", "channel", "target"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    team: str
-    channel: str
-    target: str = "all"
-    until: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    hours: str = ""
-    tz: str = ""
-    exceptions: str = Field(default="", sa_column_kwargs={"server_default": ""})
-    people: str = Field(default="", sa_column_kwargs={"server_default": ""})
-    made_by: str
-    made_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class ScheduleTable(TableBase, table=True):
@@ -207,39 +84,6 @@ class ChannelSettingTable(TableBase, table=True):
     channel: str
     name: str
     value: str
-
-
-class HoldTable(TableBase, table=True):
-    """Rows of `hold`."""
-
-    __tablename__ = "hold"
-    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "environment"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    team: str
-    connection: str
-    pipeline: str
-    environment: str = ""
-    user: str
-    reason: str = ""
-    until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
-    made_at: datetime = Field(sa_type=UtcDateTime)
-
-
-class HoldWaitTable(TableBase, table=True):
-    """Rows of `hold_wait`."""
-
-    __tablename__ = "hold_wait"
-    __table_args__ = (UniqueConstraint("team", "connection", "pipeline", "environment", "user"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    team: str
-    connection: str
-    pipeline: str
-    environment: str = ""
-    user: str
-    what: str = ""
-    at: datetime = Field(sa_type=UtcDateTime)
 
 
 class FeedTable(TableBase, table=True):

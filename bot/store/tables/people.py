@@ -1,4 +1,4 @@
-"""Tables of workspaces and people, of what they may do, did and asked for."""
+"""Tables of people, of what they may do and did."""
 
 from datetime import datetime
 
@@ -6,39 +6,6 @@ from sqlalchemy import Index, UniqueConstraint
 from sqlmodel import Field
 
 from bot.store.tables.base import TableBase, UtcDateTime
-
-
-class InstallTable(TableBase, table=True):
-    """Rows of `install`."""
-
-    __tablename__ = "install"
-    __table_args__ = (UniqueConstraint("enterprise", "team"),)
-
-    id: int | None = Field(default=None, primary_key=True)
-    enterprise: str = ""
-    team: str = ""
-    team_name: str = ""
-    app_id: str = ""
-    bot_user: str = ""
-    bot_id: str = ""
-    bot_token: str = ""
-    refresh_token: str = ""
-    token_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    scopes: str = ""
-    installed_by: str = ""
-    is_enterprise_install: bool = False
-    active: bool = True
-    installed_at: datetime = Field(sa_type=UtcDateTime)
-
-
-class WorkspaceTable(TableBase, table=True):
-    """Rows of `workspace`."""
-
-    __tablename__ = "workspace"
-
-    team: str = Field(primary_key=True)
-    enterprise: str = ""
-    seen_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class PersonTable(TableBase, table=True):
@@ -185,33 +152,3 @@ class PersonalTokenTable(TableBase, table=True):
     digest: str
     created_at: datetime = Field(sa_type=UtcDateTime)
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
-class TokenTable(TableBase, table=True):
-    """Rows of `token`."""
-
-    __tablename__ = "token"
-
-    key: str = Field(primary_key=True)
-    until: datetime = Field(sa_type=UtcDateTime, index=True)
-    value: str = ""
-
-
-class InboxTable(TableBase, table=True):
-    """Rows of `inbox`."""
-
-    __tablename__ = "inbox"
-    __table_args__ = (UniqueConstraint("key"), Index("ix_inbox_open", "closed_at", "lease_until"))
-
-    id: int | None = Field(default=None, primary_key=True)
-    key: str
-    kind: str
-    state: str
-    body: str = ""
-    answer: str = ""
-    outcome: str = ""
-    lease_owner: str = ""
-    lease_until: datetime = Field(sa_type=UtcDateTime)
-    fence: int = 1
-    received_at: datetime = Field(sa_type=UtcDateTime)
-    closed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -109,7 +109,6 @@ def approval(**changes: Any) -> Approval:
         build="run-900",
         pipeline="wf-31",
         name="Ship to production",
-        job="deploy",
         fields=(
             Parameter(name="REGION", label="Region", default="eu-north"),
             Parameter(name="TICKET", required=True),

@@ -120,7 +120,7 @@ def test_every_field_of_a_build_is_listed_in_plain_words() -> None:
         "Workflow  Night shift",
         "From a fork  no",
         "Reason  cancelled by a newer build",
-        "Trigger  merge request",
+        "Trigger  pull request",
         "Started by  noor (a person)",
         "1 errors, 2 warnings, 3 analyzer warnings, 4 failed tests, 5 tests",
         "Jobs  6 passed",

@@ -5,21 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.errors import UsageError
-from bot.core.workflow_words import (
-    BY_NAME,
-    DESTINATIONS,
-    SETTINGS,
-    apply,
-    differences,
-    read_action,
-    read_actions,
-    read_files,
-    read_patterns,
-    with_actions,
-    write_action,
-    write_files,
-    write_patterns,
-)
+from bot.core.workflow_actions import DESTINATIONS, read_action, read_actions, with_actions, write_action
+from bot.core.workflow_values import read_files, read_patterns, write_files, write_patterns
+from bot.core.workflow_words import BY_NAME, SETTINGS, apply, differences
 from bot.core.workflows import (
     ActionKind,
     ConditionKind,

@@ -2,9 +2,9 @@
 
 from bot.store import Store
 from tests.bot.monitoring.test_poller import Harness
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import PIPELINE, ended
 from tests.counting import Spent, spent
+from tests.set_clock import SetClock
 
 __all__ = ["spent"]
 

@@ -9,8 +9,8 @@ from bot.core.errors import Unavailable
 from bot.core.models import Account
 from bot.monitoring.credentials import CHECK_SECONDS, Credentials, days_left, step_of
 from bot.store import Store
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
+from tests.set_clock import SetClock
 
 
 class Works:

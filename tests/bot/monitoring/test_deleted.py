@@ -12,11 +12,11 @@ from bot.core.models import Build, BuildFilter, Changes, Conclusion, IssueCounts
 from bot.monitoring.poller import LEASE_SECONDS
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
-from bot.store.tables import TableBase
+from bot.store.tables import metadata
 from tests.bot.monitoring.test_poller import Harness
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM, ago, ended, running
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 ANSWERS = ("changes", "build", "counts", "builds")
 
@@ -62,7 +62,7 @@ async def left_behind(store: Store) -> list[str]:
     """Return each row of the database that names the connection."""
     rows: list[str] = []
     async with store.read() as db:
-        for table in TableBase.metadata.sorted_tables:
+        for table in metadata().sorted_tables:
             found = await db.execute(select(table))
             rows += [f"{table.name}: {row}" for row in map(tuple, found) if CONNECTION in map(str, row)]
     return rows
@@ -84,7 +84,7 @@ async def test_a_connection_that_is_deleted_during_a_poll_leaves_nothing_behind(
     await harness.tick()
     old = [ended(f"old{n}", completed_at=ago(days=n), created_at=ago(days=n)) for n in range(1, 3)]
     works.history[PIPELINE] = [ended("b1", conclusion=Conclusion.FAILED), running("b2"), *old]
-    await store.polling.request(CONNECTION, "", [(PIPELINE, "b2")], full=True, now=set_clock())
+    await store.polling.request(CONNECTION, "", [(PIPELINE, "b2")], full=during != "build", now=set_clock())
     works.during = during
     await harness.poll_when_due()
     for _tick in range(3):

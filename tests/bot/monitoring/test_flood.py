@@ -16,9 +16,9 @@ from bot.monitoring.budgets import SharedBudgets
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from tests.bot.monitoring.test_poller import Harness
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CONNECTION, NOW, ago, ended
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 ALLOWED = 60
 BUILDS = 90

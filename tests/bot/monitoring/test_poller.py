@@ -19,7 +19,6 @@ from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.rows import NewMute, NotificationRow, PollTargetRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -36,6 +35,7 @@ from tests.bot.store.rows import (
     watch,
 )
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 RED = Conclusion.FAILED
 PACE = Pace(busy_seconds=10, idle_seconds=60)
@@ -281,6 +281,47 @@ async def test_webhook_events_about_builds_that_nobody_follows_cost_no_request(h
     await harness.tick()
     assert harness.works.took("build") == []
     assert len(harness.works.looks) == 1
+
+
+async def test_the_whole_is_read_where_more_builds_than_five_may_have_ended_before_the_one_that_is_named(
+    harness: Harness,
+) -> None:
+    await harness.follow()
+    for number in range(1, 9):
+        harness.works.put(running(number=number, id=f"b{number}"))
+    await harness.tick()
+    for number in range(1, 9):
+        harness.works.put(ended(RED, number=number, id=f"b{number}", completed_at=ago(seconds=60 - number)))
+    harness.works.asked.clear()
+    await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b8")], full=False, now=harness.clock())
+    await harness.tick(seconds=5)
+    assert [method for method, _, _ in harness.works.asked if method in {"changes", "build"}] == ["build", "changes"]
+    assert {row.build for row in await harness.notifications()} == {f"b{number}" for number in range(1, 9)}
+
+
+async def test_an_end_that_is_named_waits_for_those_before_it_where_too_little_is_left_to_read_them(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.follow()
+    for number in (1, 2):
+        harness.works.put(running(number=number, id=f"b{number}"))
+    await harness.tick()
+    for number in (1, 2):
+        harness.works.put(ended(RED, number=number, id=f"b{number}", completed_at=ago(seconds=60 - number)))
+    whole = harness.works.build_or_none
+
+    async def only_the_second(key: BuildKey) -> Any:
+        if key.id == "b1":
+            raise BudgetSpent("Too little is left.", provider="The Works", retry_after=1)
+        return await whole(key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.works, "build_or_none", only_the_second)
+        await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b2")], full=False, now=harness.clock())
+        await harness.tick()
+        assert await harness.notifications() == []
+    await harness.poll_when_due()
+    assert [row.build for row in await harness.notifications()] == ["b1", "b2"]
 
 
 async def test_a_webhook_event_without_a_build_has_the_whole_poll_target_polled(harness: Harness) -> None:

@@ -14,9 +14,9 @@ from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult
 from bot.store import Store
 from bot.store.rows import NotificationRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, PIPELINE, ago, ended, link
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 RED, GREEN = Conclusion.FAILED, Conclusion.PASSED
 ANA = Person(name="Ana", email="ana@acme.example")

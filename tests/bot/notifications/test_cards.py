@@ -32,7 +32,6 @@ from bot.slack.people import People
 from bot.store import Store
 from bot.store.rows import NewApprovalPolicy, NewGrant, NewNotification, NewVote
 from bot.store.states import NoteKind
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -49,6 +48,7 @@ from tests.bot.store.rows import (
     running,
 )
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 RED = Conclusion.FAILED
 ABLE = PLAIN | {

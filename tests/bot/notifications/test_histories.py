@@ -18,9 +18,9 @@ from bot.monitoring.recorder import Recorder
 from bot.notifications.notification import Event, Extra
 from bot.store import Store
 from bot.store.rows import NotificationRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, link
 from tests.bot.works import Works
+from tests.set_clock import SetClock
 
 ENDS = {"g": Conclusion.PASSED, "r": Conclusion.FAILED, "t": Conclusion.TIMEOUT, "c": Conclusion.CANCELLED}
 ORDINALS = {1: "1st", 2: "2nd", 3: "3rd", 4: "4th", 5: "5th", 6: "6th", 7: "7th"}

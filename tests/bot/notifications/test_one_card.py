@@ -17,11 +17,10 @@ from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SearchResult, SlackError
 from bot.store import Store
 from bot.store.rows import NewHold, NewMute, NewVote, NotificationRow
-from bot.store.settings import Setting
-from bot.store.states import NoteKind, NotificationState
-from tests.bot.store.conftest import SetClock
+from bot.store.states import NoteKind, NotificationState, Setting
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
 from tests.bot.works import PLAIN, Works
+from tests.set_clock import SetClock
 
 RED = Conclusion.FAILED
 

@@ -17,8 +17,8 @@ from bot.slack.installs import NotInstalled
 from bot.slack.sender import SearchResult, SlackError, SlackLimited, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from bot.store.rows import CardRow, NewMute, NotificationRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, TEAM, ago, ended, key, link, make_due, notification, running
+from tests.set_clock import SetClock
 
 
 class Channels:

@@ -12,8 +12,8 @@ from bot.notifications.signals import Usual, p95, signals, usual
 from bot.store import Store
 from bot.store.rows import NewMute
 from tests.bot.notifications.bench import Bench, made_bench
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, ended, running
+from tests.set_clock import SetClock
 
 TEN = Usual(run_seconds=600.0, wait_seconds=60.0)
 
@@ -107,10 +107,11 @@ async def test_a_slow_build_is_posted_once_then_as_stuck_and_its_cards_end_as_on
     assert "▰▰▰▰▰▰▰▰▰▰" in card
     await bench.looks(minutes=30)
     await bench.looks(hours=1)
-    assert len(bench.slack.in_channel()) == 2
-    assert "Probably stuck: it has run for 48 m 00 s" in bench.slack.in_channel()[1]
+    assert len(bench.slack.in_channel()) == 1
+    (reply,) = bench.slack.in_thread()
+    assert "Probably stuck: it has run for 48 m 00 s" in reply
     await bench.sees(ended("b412", completed_at=bench.clock(), **began))
-    assert [len(text.splitlines()) for text in bench.slack.in_channel()] == [1, 1]
+    assert [len(text.splitlines()) for text in bench.slack.in_channel() + bench.slack.in_thread()] == [1, 1]
     assert bench.slack.in_channel()[0].startswith("Slow: it has run for 13 m 12 s")
     assert "→ ✓ Passed App #412" in bench.slack.in_channel()[0]
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class JobPage:
     answers: tuple[Answer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """One CI system in the common tests.
 
@@ -145,17 +145,20 @@ class Case:
     def payloads(self) -> Path:
         return HERE / "payloads" / str(self)
 
-    @property
+    @cached_property
+    def settings(self) -> Any:
+        """The options as the provider's own, frozen type."""
+        return PROVIDERS[self.kind].options_type.model_validate(dict(self.options))
+
+    @cached_property
     def provider_class(self) -> type[Provider[Any]]:
         """The class that speaks for these options: the kind's own, or its variant."""
-        provider = PROVIDERS[self.kind]
-        return provider.variant(provider.options_type.model_validate(dict(self.options)))
+        return PROVIDERS[self.kind].variant(self.settings)
 
     @property
     def origin(self) -> str:
         """The adapter's API root, as it makes it from the options."""
-        provider = self.provider_class
-        return str(provider.base_url(provider.options_type.model_validate(dict(self.options))))
+        return str(self.provider_class.base_url(self.settings))
 
 
 def clock() -> datetime:
@@ -171,8 +174,10 @@ async def opened(
     case: Case, transport: httpx.AsyncBaseTransport, options: Mapping[str, object] | None = None
 ) -> AsyncIterator[Provider[Any]]:
     """The case's adapter, speaking through `transport`; `options` replace some of the case's (None: leave out)."""
-    merged = {name: value for name, value in {**case.options, **(options or {})}.items() if value is not None}
-    settings = PROVIDERS[case.kind].options_type.model_validate(merged)
+    settings = case.settings
+    if options:
+        merged = {name: value for name, value in {**case.options, **options}.items() if value is not None}
+        settings = PROVIDERS[case.kind].options_type.model_validate(merged)
     async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
         yield open_provider(CONNECTION, case.kind, settings, client=client, clock=clock, sleep=no_sleep)
 

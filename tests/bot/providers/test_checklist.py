@@ -3,10 +3,9 @@
 import ast
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -14,7 +13,6 @@ from urllib.parse import parse_qsl, unquote
 import httpx
 import msgspec
 import pytest
-from typing_extensions import override
 
 from bot.core.errors import BotError, NotFound, Rejected, Unavailable, Unsupported, UsageError
 from bot.core.models import (
@@ -33,10 +31,10 @@ from bot.http.sending import SAFE_METHODS
 from bot.providers import PROVIDERS
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import Provider
-from tests.bot.providers.case import CONNECTION, Answer, Call, Case, Foreign, cases, opened, result_of
+from tests.bot.providers.case import CONNECTION, Call, Case, Foreign, cases, opened, result_of
 from tests.bot.providers.checklist import NOT_YET, check
-from tests.bot.providers.replay import Exchange, Replay, as_json, path_of, read_exchanges
-from tests.bot.providers.specs import fits
+from tests.bot.providers.replay import Exchange, Replay, as_json, read_exchanges
+from tests.bot.providers.server import Server, fits_any, recorded
 
 CASES = cases()[0]
 EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=str)
@@ -52,50 +50,6 @@ VARIANTS = {"gitlab": frozenset({"v3", "server"})}
 MOST_LINES = 400
 
 SHA = "5f3a9c1e7b2d4860a1c3e5f708192a3b4c5d6e7f"
-
-
-class Server(httpx.AsyncBaseTransport):
-    """Answers reads with answers or recorded bodies and refuses writes; remembers every request."""
-
-    def __init__(self, answers: Iterable[Answer] = (), recorded: Iterable[Exchange] = (), status: int = 404) -> None:
-        self.answers = tuple(answers)
-        self.recorded = tuple(recorded)
-        self.status = status
-        self.requests: list[httpx.Request] = []
-
-    @override
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        await request.aread()
-        self.requests.append(request)
-        path = request.url.raw_path.decode().partition("?")[0]
-        for answer in self.answers:
-            if answer.method == request.method and fits(answer.path, path):
-                return httpx.Response(answer.status, headers=dict(answer.headers), json=answer.body)
-        if request.method not in SAFE_METHODS:
-            return httpx.Response(422, json={"message": "refused by the test"})
-        for exchange in self.recorded:
-            if path_of(httpx.URL(f"http://x{httpx.URL(exchange.request.path).raw_path.decode()}")) == path_of(
-                request.url
-            ):
-                return exchange.response()
-        return httpx.Response(self.status, json={"message": "not here"} if self.status == 404 else {})
-
-    @property
-    def writes(self) -> list[httpx.Request]:
-        return [request for request in self.requests if request.method not in SAFE_METHODS]
-
-
-def recorded(case: Case) -> tuple[Exchange, ...]:
-    """The successful reads of all of a case's payload files."""
-    exchanges = chain.from_iterable(
-        read_exchanges(case.payloads / f"{name}.json")
-        for name in sorted(case.calls, key=lambda name: (len(name), name))
-    )
-    return tuple(
-        exchange
-        for exchange in exchanges
-        if exchange.request.method in SAFE_METHODS and exchange.status == 200 and exchange.fault is msgspec.UNSET
-    )
 
 
 # files and paths
@@ -411,6 +365,9 @@ async def test_kinds_of_refs_come_from_the_vendors_own_fields(case: Case) -> Non
                 case "pull_request":
                     assert build.pull_request
                     assert build.from_fork is not True
+                    assert history == Ref(kind=RefKind.PULL_REQUEST, name=build.pull_request), (
+                        "it is none of its branch's"
+                    )
                 case "fork":
                     assert build.from_fork or build.pull_request
                     assert history is None or history.kind is RefKind.PULL_REQUEST
@@ -542,11 +499,6 @@ async def error_of(provider: Provider[Any], call: Call) -> BotError | None:
     except BotError as exc:
         return exc
     return None
-
-
-def fits_any(answers: Iterable[Answer], request: httpx.Request) -> bool:
-    path = request.url.raw_path.decode().partition("?")[0]
-    return any(answer.method == request.method and fits(answer.path, path) for answer in answers)
 
 
 @EVERY_CASE

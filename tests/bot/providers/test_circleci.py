@@ -801,3 +801,14 @@ async def test_odd_build_of_a_list_spoils_only_itself(caplog: pytest.LogCaptureF
 def test_payloads_are_our_own() -> None:
     for file in Path(CASE.payloads).glob("*.json"):
         assert "acme" not in file.read_text(), file.name
+
+
+@pytest.mark.parametrize(
+    ("branch", "review", "head"),
+    [("oars", "7", "a1"), ("pull/7/head", None, "a1"), ("pull/7/merge", None, None), ("main", None, None)],
+)
+def test_a_pull_requests_own_commit_is_known_unless_a_merge_of_it_was_built(
+    branch: str, review: str | None, head: str | None
+) -> None:
+    vcs = wire.Vcs(branch=branch, review_id=review, revision="a1")
+    assert convert.head_commit(wire.PipelineWire(id="p", project_slug="gh/quay/ferry", vcs=vcs)) == head

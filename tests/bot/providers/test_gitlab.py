@@ -581,6 +581,30 @@ async def test_a_start_without_answer_is_not_sent_twice_and_not_guessed_among_se
     assert sum(request.method == "POST" for request in server.asked) == 1
 
 
+@pytest.mark.parametrize(("theirs", "is_ours"), [("ours", True), ("theirs", False), (None, True)])
+async def test_a_start_without_answer_is_found_by_its_variables_not_by_its_branch_alone(
+    theirs: str | None, is_ours: bool
+) -> None:
+    listed = [run(90001, "pending", source="api"), run(90000)]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            raise httpx.ReadTimeout("timed out")
+        if request.url.path.endswith("/pipelines/90001/variables"):
+            return (
+                httpx.Response(403) if theirs is None else httpx.Response(200, json=[{"key": "MARK", "value": theirs}])
+            )
+        return httpx.Response(200, json=listed if "ref" in request.url.params else listed[1:])
+
+    start = StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main"), parameters={"MARK": "ours"})
+    async with opened(CASE, Server(answer)) as provider:
+        if is_ours:
+            assert (await provider.start(PROJECT, start)).id == "90001"
+        else:
+            with pytest.raises(Unavailable, match="did not try again"):
+                await provider.start(PROJECT, start)
+
+
 async def test_a_project_without_a_default_branch_is_reported() -> None:
     server = Server(lambda _: httpx.Response(200, json={"id": 4711, "path_with_namespace": "a/b"}))
     async with opened(CASE, server) as provider:
@@ -1205,3 +1229,21 @@ async def test_two_commits_are_compared_by_one_request_newest_first() -> None:
     (asked,) = server.asked
     assert asked.url.path.endswith("/repository/compare")
     assert dict(asked.url.params) == {"from": "00" * 20, "to": "b2" * 20}
+
+
+async def test_an_old_start_that_was_taken_is_not_sent_again_as_a_trigger() -> None:
+    """The pipeline was made and its builds do not show: the trigger would make a second one."""
+    posts: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        if request.method == "POST":
+            posts.append(path.rpartition("/")[2])
+            return httpx.Response(201, json={"id": 900, "status": "pending"})
+        return httpx.Response(200, json=[] if path.endswith("/builds") else {"id": 31, "path_with_namespace": "a/b"})
+
+    async with opened(V3, httpx.MockTransport(answer)) as provider:
+        with pytest.raises(Unavailable, match="can't") as refused:
+            await provider.start("31", StartRequest(ref=Ref(kind=RefKind.BRANCH, name="main")))
+    assert refused.value.acted
+    assert posts == ["pipeline"]

@@ -637,6 +637,9 @@ def plain_job(*declared: object, last: str | None = None) -> dict[str, object]:
     }
 
 
+GIT_PARAMETER = "net.uaznia.lukanus.hudson.plugins.gitparameter.GitParameterDefinition"
+
+
 def branch_parameter(default: str | None, name: str = "BRANCH") -> dict[str, object]:
     return {
         "_class": "hudson.model.StringParameterDefinition",
@@ -682,6 +685,11 @@ async def test_default_branch_is_what_the_job_says_and_never_what_was_built_last
             convert.BuiltRef(pull_request="12", branch="main", target_branch="trunk"),
         ),
         ("origin/main", {"ghprbPullId": ""}, convert.BuiltRef(branch="main")),
+        (
+            "origin/pr/12/merge",
+            {"ghprbPullId": "12", "ghprbActualCommit": "a1b2"},
+            convert.BuiltRef(pull_request="12", head_commit="a1b2"),
+        ),
         (
             "origin/pr/12/merge",
             {
@@ -771,12 +779,19 @@ async def test_pattern_that_may_be_any_branch_is_refused_for_the_target(pattern:
 
 
 async def test_values_that_choose_another_ref_are_the_target_of_a_rebuild() -> None:
-    async with opened(CASE, Scripted({})) as jenkins:
+    job = plain_job(branch_parameter("main"), {**branch_parameter("origin/main", "WHAT"), "_class": GIT_PARAMETER})
+    async with opened(CASE, Scripted({"GET /job/sweep/api/json": job})) as jenkins:
         both = StartRequest(parameters={"branch": "origin/main", "GIT_REF": "winter", "DEPLOY": "prod"})
-        assert jenkins.rebuild_target(both) == StartTarget(branch="main", also=("winter",))
+        assert await jenkins.rebuild_target(SWEEP, both) == StartTarget(branch="main", also=("winter",))
         named = StartRequest(parameters={"TAG": "v2", "COMMIT": "main", "PR": "7"})
-        assert jenkins.rebuild_target(named) == StartTarget(tag="v2", commit="main", pull_request="7")
-        assert jenkins.rebuild_target(StartRequest(parameters={"DEPLOY": "prod"})) == StartTarget()
+        assert await jenkins.rebuild_target(SWEEP, named) == StartTarget(tag="v2", commit="main", pull_request="7")
+        plain = StartRequest(parameters={"DEPLOY": "main"})
+        assert await jenkins.rebuild_target(SWEEP, plain) == StartTarget()
+        chosen = StartRequest(parameters={"WHAT": "origin/main"})
+        assert await jenkins.rebuild_target(SWEEP, chosen) == StartTarget(also=("origin/main",))
+    async with opened(CASE, Scripted({})) as jenkins:
+        assert await jenkins.rebuild_target(SWEEP, StartRequest()) == StartTarget()
+        assert await jenkins.rebuild_target(SWEEP, plain) == StartTarget(also=("main",)), "which it is, nobody says"
 
 
 async def test_two_parameters_that_name_different_branches_are_refused_for_the_target() -> None:

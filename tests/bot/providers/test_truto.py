@@ -1,5 +1,6 @@
 """What is Truto's own: what each system requires, every parameter of the list, CircleCI's jobs, lost connections."""
 
+import importlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -213,6 +214,13 @@ async def test_each_system_declares_what_it_can_and_says_why_not_the_rest(option
                 assert str(refused).endswith(".")
                 assert refused.hint, capability
         assert not WHY_NOT[system].keys() & truto.capabilities, "a reason why not, and it can"
+
+
+@pytest.mark.parametrize("kind", ["azure_devops", "bitbucket", "circleci", "github_actions", "jenkins", "travis"])
+def test_a_word_means_the_same_through_truto_as_from_the_system_itself(kind: str) -> None:
+    direct = importlib.import_module(f"bot.providers.{kind}.convert")
+    assert direct.STATES.items() <= convert.STATES.items()
+    assert {word.lower(): trigger for word, trigger in direct.TRIGGERS.items()}.items() <= convert.TRIGGERS.items()
 
 
 async def test_operation_that_is_not_passed_on_is_left_out_for_half_an_hour_and_no_other() -> None:

@@ -47,7 +47,8 @@ from bot.core.models import (
     parse_ref,
 )
 from bot.core.text import valid
-from bot.core.workflow_words import SETTINGS, apply, write_actions
+from bot.core.workflow_actions import write_actions
+from bot.core.workflow_words import SETTINGS, apply
 from bot.http.reply import Reply
 from bot.providers import open_provider
 from bot.providers.base.capabilities import Capability

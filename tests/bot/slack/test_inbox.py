@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,7 +18,7 @@ from bot.slack.sender import SlackLimited, SlackPassing, SlackUnreachable, Slack
 from bot.store import Store
 from bot.store.inbox import InboxKind
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT, changed
-from tests.bot.store.conftest import SetClock
+from tests.set_clock import SetClock
 
 Work = Callable[[Mapping[str, Any]], Awaitable[None]]
 ERRORS = Ack(200, '{"response_action": "errors", "errors": {"ref": "no"}}', "application/json")
@@ -148,16 +147,13 @@ def vault(request: pytest.FixtureRequest) -> Vault:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, set_clock: SetClock, vault: Vault) -> AsyncGenerator[Stage]:
-    store = await Store.open(f"sqlite:///{tmp_path}/store.db", clock=set_clock)
-    await store.migrate()
+async def stage(store: Store, set_clock: SetClock, vault: Vault) -> AsyncGenerator[Stage]:
     slack = Slack()
     made = [Process(name, store, set_clock, slack, vault) for name in ("first", "second")]
     yield Stage(store, set_clock, slack, made[0], made[1])
     for process in made:
         await process.tasks.drain(0)
         await process.settle()
-    await store.close()
 
 
 @pytest.mark.parametrize("body", [COMMAND, CLICK, FORM, MENTION, SHORTCUT], ids=lambda b: b.get("type", "command"))

@@ -18,9 +18,9 @@ from bot.slack.installs import Installs, NotInstalled, SlackAway
 from bot.slack.oauth import AUTHORIZE, Oauth
 from bot.slack.sender import SlackError
 from bot.store import Store
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 from tests.playground.serving import serving
+from tests.set_clock import SetClock
 
 
 class Consent:

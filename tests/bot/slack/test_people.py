@@ -11,8 +11,8 @@ from bot.slack.sender import Sender
 from bot.store import Store
 from bot.store.rows import NewIdentity, NewPerson
 from tests.bot.slack.conftest import LocalSlack
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
+from tests.set_clock import SetClock
 
 TEAM = "T1"
 

@@ -1,32 +1,15 @@
 """The same store on both databases."""
 
-import shutil
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from bot.core import clock
 from bot.store import Store
-from tests.bot.store.rows import NOW
+from tests.databases import store_on
+from tests.set_clock import SetClock
 
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-
-
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def go(self, **ahead: float) -> datetime:
-        """Go ahead, and return the time then."""
-        self.now += timedelta(**ahead)
-        return self.now
 
 
 @pytest.fixture
@@ -34,24 +17,11 @@ def set_clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture(scope="session")
-async def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("migrated") / "store.db"
-    store = await Store.open(f"sqlite:///{path}", clock=clock.now)
-    await store.migrate()
-    await store.close()
-    return path
-
-
 @pytest.fixture(params=BOTH)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of an empty database with our tables."""
-    if request.param == "postgres":
-        url: str = request.getfixturevalue("postgres_url")
-        return url
-    path = tmp_path / "store.db"
-    shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
-    return f"sqlite:///{path}"
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture(params=BOTH)
@@ -65,7 +35,7 @@ def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def store(database_url: str, set_clock: SetClock) -> AsyncGenerator[Store]:
-    opened = await Store.open(database_url, clock=set_clock)
+    opened = store_on(database_url, set_clock)
     yield opened
     await opened.close()
 
@@ -73,6 +43,6 @@ async def store(database_url: str, set_clock: SetClock) -> AsyncGenerator[Store]
 @pytest.fixture
 async def other(store: Store, database_url: str, set_clock: SetClock) -> AsyncGenerator[Store]:
     """Return a second store on the same database, as another process has it."""
-    opened = await Store.open(database_url, clock=set_clock)
+    opened = store_on(database_url, set_clock, process=1)
     yield opened
     await opened.close()

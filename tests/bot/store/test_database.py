@@ -15,7 +15,7 @@ from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.engine import postgres_arguments, read_url
 from bot.store.errors import translate_errors
-from bot.store.tables import PollTargetTable, TableBase
+from bot.store.tables import metadata, table
 from tests.bot.store.rows import CONNECTION, NOW, ended, link, record_told
 
 ROOT = Path(__file__).parents[3]
@@ -68,7 +68,7 @@ async def test_migrations_lead_from_nothing_to_the_models(bare_url: str) -> None
 
     def drift(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return list(compare_metadata(context, TableBase.metadata))
+        return list(compare_metadata(context, metadata()))
 
     async with store._engine.connect() as connection:
         assert await connection.run_sync(drift) == []
@@ -96,7 +96,7 @@ async def test_other_faults_of_the_database_are_not_hidden_and_undo_what_was_don
     async def twice() -> None:
         async with store.write() as db:
             for _ in range(2):
-                await db.execute(insert(PollTargetTable).values(connection="a", due_at=NOW, poll_at=NOW))
+                await db.execute(insert(table("poll_target")).values(connection="a", due_at=NOW, poll_at=NOW))
 
     with pytest.raises(IntegrityError):
         await twice()

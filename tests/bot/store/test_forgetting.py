@@ -7,10 +7,9 @@ from sqlalchemy import Boolean, DateTime, Float, Integer, String, Table, TypeDec
 
 from bot.core.models import Person
 from bot.store import Store
-from bot.store.database import table
 from bot.store.mapping import AUDIT
 from bot.store.rows import NewAudit, NewGrant, NewIdentity, NewPerson, NewSchedule
-from bot.store.tables import TableBase
+from bot.store.tables import metadata, table
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, link, notification, record_told, running, watch
 
 ANA = "U0ANA77"
@@ -21,7 +20,7 @@ async def everything(store: Store) -> str:
     """Return every value of every column as text."""
     texts: list[str] = []
     async with store.write() as db:
-        for rows in TableBase.metadata.sorted_tables:
+        for rows in metadata().sorted_tables:
             texts += [str(tuple(row)) for row in await db.execute(select(rows))]
     return "\n".join(texts)
 
@@ -116,7 +115,7 @@ def filled(rows: Table, number: int, *, team: str, connection: str, user: str, t
 
 async def fill(store: Store, number: int, **about: str) -> None:
     async with store.write() as db:
-        for rows in TableBase.metadata.sorted_tables:
+        for rows in metadata().sorted_tables:
             if rows.name != "inbox":  # what it holds is sealed, and gone when it is closed
                 await db.execute(insert(rows).values(filled(rows, number, **about)))
 
@@ -157,7 +156,7 @@ async def test_a_connection_leaves_nothing_behind_and_a_later_one_of_its_name_in
     left = await everything(store)
     assert "x2:" not in left
     async with store.write() as db:
-        for rows in TableBase.metadata.sorted_tables:
+        for rows in metadata().sorted_tables:
             if "connection" in rows.c and rows.name not in {"audit", "binding"}:
                 assert {row.connection for row in await db.execute(select(rows))} == {"gone-ci-2"}, rows.name
     assert all(line in left for line in before.splitlines())
@@ -187,7 +186,7 @@ async def test_two_people_who_are_forgotten_do_not_collide(store: Store) -> None
     for user in (ANA, "U0BEN88"):
         await store.people.save(NewPerson(team=TEAM, user=user, name="", email="", seen_at=NOW))
         async with store.write() as db:
-            for rows in TableBase.metadata.sorted_tables:
+            for rows in metadata().sorted_tables:
                 if rows.name not in {"inbox", "person", "budget", "token", "workspace"}:
                     about = {"team": TEAM, "connection": f"c-{user}", "user": user, "text": f"<@{user}>"}
                     row = filled(rows, 1 if user == ANA else 2, **about)

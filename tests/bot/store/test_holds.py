@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from bot.store import Store
 from bot.store.rows import NewHold
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM
+from tests.set_clock import SetClock
 
 HOLD = NewHold(team=TEAM, connection=CONNECTION, pipeline=PIPELINE, user="U1", reason="a", made_at=NOW)
 HERE = (TEAM, CONNECTION, PIPELINE)

@@ -11,8 +11,8 @@ from bot.core.errors import StoreError
 from bot.store import Store
 from bot.store.group_commit import GroupCommit
 from bot.store.inbox import INBOX, InboxKind, InboxState, NewDelivery, Step
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
+from tests.set_clock import SetClock
 
 LEASE = timedelta(seconds=15)
 

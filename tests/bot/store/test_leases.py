@@ -18,13 +18,12 @@ from bot.monitoring import details, poller
 from bot.notifications import outbox
 from bot.slack import inbox
 from bot.store import Store
-from bot.store.database import Repository
 from bot.store.inbox import InboxKind, InboxState, NewDelivery, Step
 from bot.store.rows import NewBisection, NewChain, NewDigest, NewLogFollow, NewSchedule
-from bot.store.tables import TableBase
+from bot.store.store import Repositories
+from bot.store.tables import metadata
 from commands.bisections import LEASE as BISECTION_LEASE
 from commands.look.logs import FOLLOW_EVERY
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -41,6 +40,8 @@ from tests.bot.store.rows import (
     notification,
     record_told,
 )
+from tests.databases import store_on
+from tests.set_clock import SetClock
 
 ROWS = 9
 WORKERS = 3
@@ -340,20 +341,19 @@ OF_PEOPLE = {"red_branches.claim"}
 def test_every_claim_and_every_table_with_a_lease_is_named_here(store: Store) -> None:
     claims = {
         f"{subject}.{name}"
-        for subject, repository in vars(store).items()
-        if isinstance(repository, Repository)
-        for name in dir(repository)
+        for subject in Repositories.__annotations__
+        for name in dir(getattr(store, subject))
         if name.startswith("claim") and name != "claimed_after"
     }
     assert claims == set(CLAIMS) | OF_PEOPLE
-    with_lease = {name for name, table in TableBase.metadata.tables.items() if "lease_until" in table.columns}
+    with_lease = {name for name, table in metadata().tables.items() if "lease_until" in table.columns}
     assert with_lease <= {claim.table for claim in LEASED.values()}
 
 
 @pytest.fixture
 async def workers(database_url: str, set_clock: SetClock) -> AsyncGenerator[list[Store]]:
     """Return the stores of three workers on one database."""
-    stores = [await Store.open(database_url, clock=set_clock) for _ in range(WORKERS)]
+    stores = [store_on(database_url, set_clock, process=number) for number in range(WORKERS)]
     yield stores
     for each in stores:
         await each.close()

@@ -11,8 +11,8 @@ from bot.core import clock
 from bot.core.models import BuildKey, Ref, RefKind
 from bot.store import Store
 from bot.store.schema import config as alembic_config
+from bot.store.states import Switch
 from bot.store.steps import pack
-from bot.store.switches import Switch
 from tests.bot.store.rows import NOW, ago, running
 
 LATER = NOW + timedelta(days=20)

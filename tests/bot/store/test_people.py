@@ -3,8 +3,8 @@ from typing import Any
 
 from bot.store import Store
 from bot.store.rows import NewAudit, NewGrant, NewIdentity, NewMute, NewPerson
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, NOW, TEAM, ago, key, watch
+from tests.set_clock import SetClock
 
 
 def mute(**fields: Any) -> NewMute:

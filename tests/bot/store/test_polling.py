@@ -6,8 +6,8 @@ import pytest
 
 from bot.store import Store
 from bot.store.rows import PollTargetRow
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CONNECTION, NOW, PIPELINE, TEAM, ago, ended, key, link, running, watch
+from tests.set_clock import SetClock
 
 MINUTE = timedelta(minutes=1)
 

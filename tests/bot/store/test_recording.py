@@ -7,7 +7,6 @@ import pytest
 from bot.core.models import BuildKey, Conclusion, IssueCounts, Person, Ref, RefKind
 from bot.store import Store, unpack_counts
 from bot.store.rows import NewMute
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -26,6 +25,7 @@ from tests.bot.store.rows import (
     watch,
 )
 from tests.bot.store.statements import watched_statements
+from tests.set_clock import SetClock
 
 MINUTE = timedelta(minutes=1)
 MAIN = Ref(kind=RefKind.BRANCH, name="main")

@@ -3,7 +3,6 @@ from datetime import timedelta
 
 from bot.store import Store
 from bot.store.rows import NewAudit, NewMute
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import (
     CHANNEL,
     CONNECTION,
@@ -18,6 +17,7 @@ from tests.bot.store.rows import (
     notification,
     watch,
 )
+from tests.set_clock import SetClock
 
 
 async def test_a_token_is_new_to_one_of_all_who_add_it(store: Store, other: Store) -> None:

@@ -10,10 +10,9 @@ from bot.core.errors import UsageError
 from bot.store import Store
 from bot.store.personal_tokens import MOST
 from bot.store.rows import NewApprovalPolicy, NewPersonalToken, NewVote
-from bot.store.states import TokenScope
-from bot.store.switches import Switch
-from tests.bot.store.conftest import SetClock
+from bot.store.states import Switch, TokenScope
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, key
+from tests.set_clock import SetClock
 
 HERE = (TEAM, CHANNEL, CONNECTION, PIPELINE)
 

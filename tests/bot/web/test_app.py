@@ -27,9 +27,9 @@ from bot.web.slack import BODY_BYTES
 from bot.web.webhooks import HOOK_BYTES, PollRequest, WebhookQueue
 from commands.registry import REGISTRY
 from commands.slack.app import SlackApp
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import NOW
 from tests.bot.works import Works
+from tests.set_clock import SetClock
 
 SECRET, NEW_SECRET = "hush-old", "hush-new"
 FORM = "application/x-www-form-urlencoded"

@@ -15,8 +15,8 @@ from bot.core.models import Conclusion, Status
 from bot.store import Store
 from bot.store.rows import NewFeed, NewSchedule, ScheduleRow
 from bot.web.feeds import Feeds, FeedToken, calendar, digest_of, new_token
-from tests.bot.store.conftest import SetClock
 from tests.bot.store.rows import CHANNEL, CONNECTION, NOW, PIPELINE, TEAM, ended, link, running
+from tests.set_clock import SetClock
 
 PAGES = ("cctray.xml", "status.json", "badge.svg", "schedules.ics")
 SEEN = {(TEAM, CONNECTION)}

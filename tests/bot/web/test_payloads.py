@@ -14,9 +14,9 @@ from typing_extensions import override
 from bot.web.payloads import MOST_FIELDS, _form_fields, read_payload
 from commands.slack.app import SlackApp
 from tests.bot.slack.test_deliveries import CLICK, COMMAND, FORM, MENTION, SHORTCUT
-from tests.bot.store.conftest import SetClock
 from tests.bot.web.test_app import FORM as FORM_TYPE
 from tests.bot.web.test_app import JSON, Silence, WebHarness
+from tests.set_clock import SetClock
 
 OPTIONS = {
     "type": "block_suggestion",

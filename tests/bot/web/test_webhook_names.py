@@ -13,7 +13,7 @@ from bot.web.app import WebDependencies, web_app
 from bot.web.webhooks import HOOK_BYTES, WebhookQueue
 from tests.bot.providers.case import Case, cases, opened
 from tests.bot.providers.replay import Replay
-from tests.bot.store.conftest import SetClock
+from tests.set_clock import SetClock
 
 CASES = cases()[0]
 BODIES = (b"", b"{", b"\xff\x00", b"payload=%7B%7D", b'{"object_kind": "pipeline"}', b"[" * 5000, b"x" * 200_000)

@@ -23,9 +23,9 @@ from bot.store import Store
 from bot.store.states import BuildPurpose
 from commands.bisections import LEASE, BisectionSteps
 from commands.core.context import Services, Source
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
+from tests.set_clock import SetClock
 
 SHAS = [f"{number:x}" * 40 for number in range(1, 10)]
 """Nine commits, oldest first: the first is good, the last bad."""

@@ -66,8 +66,8 @@ async def test_a_second_click_says_nothing(
 async def test_a_build_that_is_over_is_said_to_be(say: Say, works: FakeProvider, app: Pipeline) -> None:
     works.build_of(app, 8, conclusion=Conclusion.CANCELLED)
     works.build_of(app, 9, conclusion=None)
-    assert "App #8 is already cancelled." in first(await say("cancel app#8"))
-    assert "App #9 is already over." in first(await say("cancel app#9"))
+    assert "App #8 has ended already: cancelled." in first(await say("cancel app#8"))
+    assert "App #9 has ended already." in first(await say("cancel app#9"))
 
 
 async def test_an_old_card_stops_nothing(say: Say, works: FakeProvider, app: Pipeline, recorded: Recorded) -> None:

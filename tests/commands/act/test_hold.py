@@ -6,9 +6,9 @@ from bot.core.models import Approval, Conclusion, Pipeline
 from bot.store import Store
 from commands.core.context import Services, Source
 from commands.ended_holds import EndedHolds
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
+from tests.set_clock import SetClock
 
 BO = "U2"
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.core.models import Parameter, ParameterType, Pipeline
+from bot.core.acting import presume_effect
+from bot.core.models import Build, Parameter, ParameterType, Pipeline, StartRequest
 from bot.core.tracing import traced
 from bot.notifications.notification import Extra
 from bot.providers.base.capabilities import Capability
@@ -30,6 +31,24 @@ async def test_a_build_starts_with_what_was_typed_and_its_card_is_posted(
     assert [row.event for row in rows] == ["started"]
     assert "<@U1> started #1 of App on release/2.1" in rows[0].extra
     assert [row.build for row in await store.watches.of_user(TEAM, USER)] == ["b1"]
+
+
+async def test_a_build_that_another_command_started_is_not_taken_for_the_one_that_had_no_answer(
+    say: Say, works: FakeProvider, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await say("run app A=1", user="U2")
+    theirs = works.history["p-app"][0]
+
+    async def found_by_looking(_pipeline: str, _request: StartRequest) -> Build:
+        presume_effect()
+        return theirs
+
+    monkeypatch.setattr(works, "start", found_by_looking)
+    handled = await say("run app A=2")
+    assert "did not answer, and I can't see whether it acted" in first(handled)
+    assert "App #1 looks like it, but another command started it." in first(handled)
+    assert [row.event for row in await store.notifications.of_build(theirs.key)] == ["started"]
+    assert await store.watches.of_user(TEAM, USER) == []
 
 
 async def test_who_does_not_want_to_watch_does_not(say: Say, store: Store) -> None:

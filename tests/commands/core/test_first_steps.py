@@ -7,9 +7,9 @@ from bot.slack.sender import SlackError, SlackUnreachable, SlackUnsure
 from bot.store import Store
 from commands.core import first_steps
 from commands.core.context import Services
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say
+from tests.set_clock import SetClock
 
 
 def edits(sender: RecordingSender) -> list[str]:

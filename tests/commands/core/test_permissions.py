@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.models import Approval, Pipeline, StartTarget
+from bot.core.models import Approval, Pipeline, StartRequest, StartTarget
 from bot.store import Store
 from bot.store.rows import NewGrant
 from commands.core.context import Access, Context, Role, Services, Source
@@ -250,10 +250,14 @@ async def test_a_rebuild_whose_new_values_choose_a_protected_ref_needs_its_grant
 ) -> None:
     guarded = replace(services, access=Access(protected=("main",)))
     works.build_of(app, 4, branch="other")
-    monkeypatch.setattr(works, "rebuild_target", lambda request: StartTarget(branch=request.parameters.get("BRANCH")))
-    assert (await act(context_of, guarded, "rebuild app#4 BRANCH=main")).outcome == "refused"
+
+    async def rebuild_target(_pipeline: str, request: StartRequest) -> StartTarget:
+        return StartTarget(branch=request.parameters.get("WHERE"))
+
+    monkeypatch.setattr(works, "rebuild_target", rebuild_target)
+    assert (await act(context_of, guarded, "rebuild app#4 WHERE=main")).outcome == "refused"
     assert works.acts == []
-    assert (await act(context_of, guarded, "rebuild app#4 BRANCH=third")).outcome == "ok"
+    assert (await act(context_of, guarded, "rebuild app#4 WHERE=third")).outcome == "ok"
 
 
 async def test_what_one_channel_protects_no_other_channel_lets_through(

@@ -13,10 +13,10 @@ from commands.core.context import Context
 from commands.core.executor import Outcome
 from commands.slack.app import SlackApp
 from commands.slack.home import home
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import HEADERS
 from tests.commands.reading import Linked, Recorded, Say, first
+from tests.set_clock import SetClock
 
 GUEST = "UGUEST"
 

@@ -129,7 +129,7 @@ async def test_a_running_build_is_watched_once(
     assert "Stopped watching App #4." in first(await say("unwatch #4"))
     assert "You were not watching App #4." in first(await say("unwatch #4"))
     works.build_of(app, 3)
-    assert "App #3 is already passed." in first(await say("watch #3"))
+    assert "App #3 has ended already: passed." in first(await say("watch #3"))
     assert (await say("watch a b")).outcome == "refused"
 
 

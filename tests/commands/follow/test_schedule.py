@@ -12,9 +12,9 @@ from bot.providers.base.capabilities import Capability
 from bot.store import Store
 from bot.store.rows import LinkRow
 from commands.core.executor import Handled
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.modals import Modal
+from tests.set_clock import SetClock
 
 Say = Callable[..., Awaitable[Handled]]
 Linked = Callable[..., Awaitable[LinkRow]]

@@ -16,9 +16,9 @@ from commands.look.newest import flaky_tests
 from commands.look.statistics import by_day, percentile, queue_seconds, tally
 from commands.slack.app import SlackApp
 from tests.bot.blocks.checks import check_schema
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import NOW, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, first, said
+from tests.set_clock import SetClock
 
 URL = "https://slack.example/response/1"
 

@@ -10,9 +10,9 @@ from bot.store import Store
 from bot.store.rows import NewGrant, PersonalTokenRow
 from commands.core.context import Access, Answer, Context, Role, Services, Source
 from commands.mcp.calls import Calls
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, NOW, TEAM, USER, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, buttons, first, said
+from tests.set_clock import SetClock
 
 ROOM = "C0000001"
 

@@ -17,9 +17,9 @@ from bot.store.states import NotificationEvent
 from bot.store.vitals import DatabaseReport, Vitals
 from commands.core.checkup import Finding, Level, checkup, database, keys, verdict
 from commands.core.context import Services
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, FakeOptions, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, first, said
+from tests.set_clock import SetClock
 
 Look = Callable[[], Awaitable[Mapping[str, Finding]]]
 

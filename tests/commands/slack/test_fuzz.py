@@ -37,10 +37,10 @@ from commands.slack.app import SlackApp
 from commands.slack.events import SlackEvents
 from commands.slack.home import TURN
 from tests.bot.providers.gnaw import ODD_TEXT
-from tests.commands.conftest import SetClock
 from tests.commands.fakes import ADMIN, CHANNEL, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.slack.test_events import Installs
 from tests.conftest import FUZZ
+from tests.set_clock import SetClock
 
 T = TypeVar("T")
 SECRET = "fuzz-signing-secret"

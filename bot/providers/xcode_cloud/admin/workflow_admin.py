@@ -13,7 +13,7 @@ from bot.core.clock import Sleep
 from bot.core.errors import UsageError
 from bot.core.models import Pipeline
 from bot.core.text import among_names, same_name
-from bot.core.workflow_words import checked_actions
+from bot.core.workflow_actions import checked_actions
 from bot.core.workflows import (
     ConditionKind,
     Environments,

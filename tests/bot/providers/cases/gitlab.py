@@ -89,8 +89,8 @@ def counted(number: int, body: object) -> httpx.Response:
 
 
 JOB = Job(id="6003", build=BUILD, pipeline=PROJECT, name="unit", web_url=f"{ROOT}/harbour/lantern/-/jobs/6003")
-MANUAL = Approval(id="job/6021", build=BUILD, pipeline=PROJECT, name="release", job="6021", url=f"{ROOT}/job")
-BLOCKED = Approval(id="deployment/808", build=BUILD, pipeline=PROJECT, name="publish", job="6020", can_reject=True)
+MANUAL = Approval(id="job/6021", build=BUILD, pipeline=PROJECT, name="release", url=f"{ROOT}/job")
+BLOCKED = Approval(id="deployment/808", build=BUILD, pipeline=PROJECT, name="publish", can_reject=True)
 ARCHIVE = Artifact(id="6003/archive", build=BUILD, pipeline=PROJECT, name="artifacts.zip", kind="archive")
 REPORT = Artifact(id="6003/junit", build=BUILD, pipeline=PROJECT, name="junit.xml.gz", url=f"{ROOT}/junit")
 SINCE = int(NOW.timestamp()) - 120

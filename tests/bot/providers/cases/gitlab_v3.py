@@ -54,7 +54,7 @@ CURSOR = json.dumps({"at": {PROJECT: {"72": "running 2016-08-01T08:02:00.000Z", 
 JOB = Job(id="72", build="72", pipeline=PROJECT, name="unit", web_url=f"{ROOT}/harbour/gate/builds/72")
 FILE = Artifact(id="72/archive", build="72", pipeline=PROJECT, name="artifacts.zip", kind="archive")
 BUILD = Build(connection=CONNECTION, pipeline=PROJECT, id="72", status=Status.COMPLETED, conclusion=Conclusion.FAILED)
-MANUAL = Approval(id="job/74", build="74", pipeline=PROJECT, name="ship", job="74")
+MANUAL = Approval(id="job/74", build="74", pipeline=PROJECT, name="ship")
 
 
 def of_states(*states: str, commit: str | None = None) -> BuildFilter:
