@@ -6,7 +6,6 @@ What is asked often goes past the engine, by `fetch`.
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import sqlite3
@@ -161,7 +160,7 @@ class Database(Sessions):
         self._keepers = keepers
         self.clock = clock
         self.observe: Observer | None = None
-        """Told of each statement that `fetch` and `in_one_transaction` send past the engine, for tests and measurements."""
+        """Told of each statement that `fetch` and `in_one_trip` send past the engine, for tests and measurements."""
         self._writing = engine.execution_options(sqlite_tx="IMMEDIATE")
         self._single = single
         self._inline = _inline(engine.url)
@@ -255,32 +254,22 @@ class Database(Sessions):
                 if self.observe is not None:
                     self.observe(compiled.text, arguments)
                 return compiled.rows(fetched)
-        return await self._in_one_trip(lambda run: run(statement, **parameters), urgent=False)
+        return await self.in_one_trip(lambda run: run(statement, **parameters), urgent=False)
 
-    def _may_write_inline(self, writes: int = 1) -> bool:
-        """Whether writes need not wait; now and then they take the trip, so that the log of WAL mode is moved on."""
+    def _may_write_inline(self) -> bool:
+        """Whether a write need not wait; now and then it takes the trip, so that the log of WAL mode is moved on."""
         self._refuse_within_transaction()
-        self._inline_writes += writes
+        self._inline_writes += 1
         if self._inline_writes < INLINE_WRITES:
             return self._turns.is_free
         self._inline_writes = 0
         return False
 
-    async def in_one_transaction(self, work: Callable[[Run], T], *, writes: int) -> T:
-        """Run work that writes so many rows on SQLite in one transaction: at once where nobody else writes, else next.
-
-        The work gets a function that runs a prepared statement. It has to be short, and may be run again where it
-        failed, after all that it did was undone. Raises StoreError.
-        """
-        if self._inline is not None and self._may_write_inline(writes):
-            with contextlib.suppress(sqlite3.Error):
-                return self._inline.transact(work, self.observe)
-        return await self._in_one_trip(work, urgent=True)
-
-    async def _in_one_trip(self, work: Callable[[Run], T], *, urgent: bool) -> T:
+    async def in_one_trip(self, work: Callable[[Run], T], *, urgent: bool = True) -> T:
         """Run work on SQLite's own thread: one transaction, and one trip to the thread for all of it.
 
-        Where it is `urgent` it goes before the writes that wait.
+        The work gets a function that runs a prepared statement. It has to be short; where it is `urgent` it goes before
+        the writes that wait. Raises StoreError.
         """
         self._refuse_within_transaction()
         async with self._turns.next() if urgent else self._turns.in_order(), translate_errors():

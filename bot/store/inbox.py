@@ -232,9 +232,7 @@ class Inbox(Repository):
     async def _commit(self, changes: Sequence[Change]) -> Sequence[Result]:
         if isinstance(self._sessions, Database):
             if self.dialect == "sqlite":
-                return await self._sessions.in_one_transaction(
-                    lambda run: [_apply(run, change) for change in changes], writes=len(changes)
-                )
+                return await self._sessions.in_one_trip(lambda run: [_apply(run, change) for change in changes])
             if len(changes) > 1:
                 return await self._commit_together(changes)
         return [await self._apply(change) for change in changes]

@@ -78,22 +78,22 @@ class Connection(aiosqlite.Connection):
 
     async def transact(self, work: Callable[[Run], T], observe: Observer | None = None) -> T:
         """Run work in the thread, in a transaction that takes the lock at its start; undo it when the work raises."""
-        result: T = await self._execute(lambda: _transacted(self._conn, work, observe))  # type: ignore[no-untyped-call] # as aiosqlite has it
+
+        def run_in_thread() -> T:
+            notify = observe or _unobserved
+            notify("BEGIN IMMEDIATE", ())
+            self._conn.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(runner(self._conn, observe))
+                notify("COMMIT", ())
+                self._conn.execute("COMMIT")
+            except BaseException:
+                self._conn.execute("ROLLBACK")
+                raise
+            return result
+
+        result: T = await self._execute(run_in_thread)  # type: ignore[no-untyped-call] # as aiosqlite has it
         return result
-
-
-def _transacted(connection: sqlite3.Connection, work: Callable[[Run], T], observe: Observer | None) -> T:
-    notify = observe or _unobserved
-    connection.execute("BEGIN IMMEDIATE")
-    notify("BEGIN IMMEDIATE", ())
-    try:
-        result = work(runner(connection, observe))
-        notify("COMMIT", ())
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    return result
 
 
 def _unobserved(_text: str, _arguments: Values) -> None:
@@ -101,11 +101,11 @@ def _unobserved(_text: str, _arguments: Values) -> None:
 
 
 class Inline:
-    """A connection to a file that runs a few statements on the thread of the event loop.
+    """A connection to a file that runs single statements on the thread of the event loop.
 
     For statements that find a few rows by an index. Such a statement takes a tenth of the time that a trip to another
-    thread does. It never waits: where it cannot run at once (another process writes) or fails, `fetch` returns None and
-    `transact` raises, and the statements take the trip. Its commits write into the log of SQLite's WAL mode and leave it to others to move
+    thread does. It never waits: where it cannot run at once (another process writes) or fails, `fetch` returns None, and
+    the statement takes the trip. Its commits write into the log of SQLite's WAL mode and leave it to others to move
     what is there into the file, which waits for the disk.
     """
 
@@ -121,12 +121,6 @@ class Inline:
             return self._connection.execute(text, arguments).fetchall()
         except sqlite3.Error:
             return None
-
-    def transact(self, work: Callable[[Run], T], observe: Observer | None = None) -> T:
-        """Run work in a transaction, undone when it raises. Raises sqlite3.Error where it can't begin at once or fails."""
-        if self._connection is None:
-            self._connection = self._open()
-        return _transacted(self._connection, work, observe)
 
     def close(self) -> None:
         """Close the connection."""
