@@ -122,7 +122,7 @@ async def _link_lines(link: LinkRow, since: datetime, context: Context) -> list[
     jobs = sorted({attempt.ref_job for attempt in attempts})
     if jobs == [""]:
         return [f"{name}{await _state(link, branch, '', context)}", *_indented(summary_lines(attempts))]
-    lines = [name]
+    lines: list[str] = [name]
     for job in jobs:  # a build is no more than one job there: each has a history of its own
         label = f"   {code(job, 80)}" if job else "   other builds"
         lines.append(f"{label}{await _state(link, branch, job, context)}")
