@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.store import Store
-from bot.store.tables import TableBase
+from bot.store.tables.base import TableBase
 from tests.commands.slack.test_fuzz import World, opened
 
 SECRET = "hush-hush-7f3a"
