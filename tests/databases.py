@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from bot.core import clock
 from bot.core.clock import Clock
 from bot.store import Store
-from bot.store.engine import SIDE_FILES, driver_arguments, make_engine, read_url
+from bot.store.engine import OWNER_ONLY, SIDE_FILES, driver_arguments, make_engine, read_url
 from bot.store.postgres import SingleStatements
 
 
@@ -50,7 +50,8 @@ class Template:
                 await store.migrate()
                 await store.close()
                 self.content = file.read_bytes()
-        path.write_bytes(self.content)  # noqa: ASYNC240 - a test waits for it anyway
+        path.touch(OWNER_ONLY)  # noqa: ASYNC240 - a test waits for it anyway
+        path.write_bytes(self.content)  # noqa: ASYNC240 - as above
 
 
 MIGRATED = Template()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, or_, select, true
 
 from bot.core.models import NO_RESULT, BuildKey, IssueCounts, Ref
-from bot.store.database import Repository
+from bot.store.database import Repository, chosen
 from bot.store.lookups import of_build
 from bot.store.mapping import ATTEMPT, BUILD
 from bot.store.recorded import COUNTS_GIVEN_UP
@@ -23,11 +23,13 @@ CLAIM_UNCOUNTED = Statement(
     ATTEMPT.update()
     .where(
         ATTEMPT.c.id.in_(
-            select(ATTEMPT.c.id)
-            .where(ATTEMPT.c.counts_due_at <= bindparam("now", type_=UtcDateTime))
-            .order_by(ATTEMPT.c.completed_at.desc())
-            .limit(bindparam("limit", type_=Integer))
-            .with_for_update(skip_locked=True)
+            chosen(
+                select(ATTEMPT.c.id)
+                .where(ATTEMPT.c.counts_due_at <= bindparam("now", type_=UtcDateTime))
+                .order_by(ATTEMPT.c.completed_at.desc())
+                .limit(bindparam("limit", type_=Integer))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .values(counts_due_at=bindparam("until", type_=UtcDateTime), counts_tries=ATTEMPT.c.counts_tries + 1)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, select
 
-from bot.store.database import Repository, put
+from bot.store.database import Repository, chosen, put
 from bot.store.mapping import BISECTION, values
 from bot.store.rows import BisectionRow, NewBisection
 from bot.store.states import BisectionState
@@ -45,7 +45,9 @@ class Bisections(Repository):
             .with_for_update(skip_locked=True)
         )
         claimed = (
-            BISECTION.update().where(BISECTION.c.id.in_(due)).values(due_at=now + again, fence=BISECTION.c.fence + 1)
+            BISECTION.update()
+            .where(BISECTION.c.id.in_(chosen(due)))
+            .values(due_at=now + again, fence=BISECTION.c.fence + 1)
         )
         async with self._write() as db:
             return await BISECTION.all(db, claimed.returning(*BISECTION.columns))

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
 from bot.store.commit_rows import OF_BUILDS
-from bot.store.database import Repository
+from bot.store.database import Repository, chosen
 from bot.store.lookups import CARDS, keys_of, of_build
 from bot.store.lookups import run as run_statement
 from bot.store.mapping import CARD, CARD_NOTE, COMMIT_ROW
@@ -25,11 +25,13 @@ CLAIM = Statement(
     CARD.update()
     .where(
         CARD.c.id.in_(
-            select(CARD.c.id)
-            .where(CARD.c.edit_due_at <= NOW, or_(CARD.c.lease_until.is_(None), CARD.c.lease_until <= NOW))
-            .order_by(CARD.c.edit_due_at, CARD.c.id)
-            .limit(bindparam("limit", type_=Integer))
-            .with_for_update(skip_locked=True)
+            chosen(
+                select(CARD.c.id)
+                .where(CARD.c.edit_due_at <= NOW, or_(CARD.c.lease_until.is_(None), CARD.c.lease_until <= NOW))
+                .order_by(CARD.c.edit_due_at, CARD.c.id)
+                .limit(bindparam("limit", type_=Integer))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .values(edit_due_at=UNTIL, edited_at=NOW, lease_until=UNTIL)

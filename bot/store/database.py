@@ -18,6 +18,7 @@ from sqlalchemy import (
     JSON,
     URL,
     ColumnElement,
+    Select,
     String,
     UpdateBase,
     bindparam,
@@ -95,6 +96,15 @@ def among(dialect: str, columns: Sequence[ColumnElement[Any]], name: str) -> Col
         each = func.json_array_elements(cast(bindparam(name, type_=String), JSON)).table_valued("value")
         listed = select(*(each.c.value.op("->>")(place) for place in range(len(columns))))
     return tuple_(*columns).in_(listed)
+
+
+def chosen(rows: Select[tuple[int]]) -> Select[tuple[int]]:
+    """Return a choice of the ids of rows to claim, for an IN: one that is made once, whatever plan the database takes.
+
+    PostgreSQL may run a plain subquery again for each row it looks at, skips what this statement has changed already,
+    and so claims more rows than the subquery's limit.
+    """
+    return select(rows.cte("chosen").c.id)
 
 
 def terms(rows: Iterable[Sequence[str]]) -> str:

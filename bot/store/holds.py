@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, or_, select
 
-from bot.store.database import Repository, put, required
+from bot.store.database import Repository, chosen, put, required
 from bot.store.mapping import HOLD, HOLD_WAIT
 from bot.store.rows import HoldRow, HoldWaitRow, NewHold, NewHoldWait
 
@@ -61,7 +61,7 @@ class Holds(Repository):
     async def take_ended(self, now: datetime, *, limit: int) -> list[HoldRow]:
         """Take away holds whose time is over, and return them: whoever takes one says so."""
         over = select(HOLD.c.id).where(HOLD.c.until <= now).order_by(HOLD.c.until).limit(limit)
-        deletion = HOLD.delete().where(HOLD.c.id.in_(over.with_for_update(skip_locked=True)))
+        deletion = HOLD.delete().where(HOLD.c.id.in_(chosen(over.with_for_update(skip_locked=True))))
         async with self._write() as db:
             return await HOLD.all(db, deletion.returning(*HOLD.columns))
 

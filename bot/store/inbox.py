@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Integer, and_, bindparam, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.store.database import Database, Repository, Sessions
+from bot.store.database import Database, Repository, Sessions, chosen
 from bot.store.group_commit import GroupCommit
 from bot.store.statements import Run, Statement, insert_into
 from bot.store.tables import UtcDateTime, table
@@ -143,7 +143,9 @@ CLAIM = Statement(
     update(INBOX)
     .where(
         COLUMNS.id.in_(
-            _waiting.order_by(COLUMNS.id).limit(bindparam("limit", type_=Integer)).with_for_update(skip_locked=True)
+            chosen(
+                _waiting.order_by(COLUMNS.id).limit(bindparam("limit", type_=Integer)).with_for_update(skip_locked=True)
+            )
         )
     )
     .values(lease_owner=bindparam("owner"), lease_until=bindparam("until", type_=_TIME), fence=COLUMNS.fence + 1)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from bot.store.database import Repository, put
+from bot.store.database import Repository, chosen, put
 from bot.store.mapping import LOG_FOLLOW, values
 from bot.store.rows import LogFollowRow, NewLogFollow
 
@@ -35,7 +35,7 @@ class LogFollows(Repository):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        claimed = LOG_FOLLOW.update().where(LOG_FOLLOW.c.id.in_(due)).values(due_at=now + again)
+        claimed = LOG_FOLLOW.update().where(LOG_FOLLOW.c.id.in_(chosen(due))).values(due_at=now + again)
         async with self._write() as db:
             return await LOG_FOLLOW.all(db, claimed.returning(*LOG_FOLLOW.columns))
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, case, fu
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
-from bot.store.database import Repository, put
+from bot.store.database import Repository, chosen, put
 from bot.store.lookups import of_build
 from bot.store.mapping import CARD, NOTIFICATION, values
 from bot.store.recording import ADD_NOTIFICATION
@@ -63,7 +63,7 @@ def _claim() -> Update:
     )
     return (
         NOTIFICATION.update()
-        .where(row.id.in_(due))
+        .where(row.id.in_(chosen(due)))
         .values(
             state=LEASED,
             lease_owner=bindparam("owner"),

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import Pipeline
-from bot.store.database import Repository, pages, put
+from bot.store.database import Repository, chosen, pages, put
 from bot.store.mapping import LINK, PIPELINE
 from bot.store.recording import ADD_NOTIFICATION
 from bot.store.rows import LinkRow, NewNotification, PipelineRow
@@ -82,7 +82,7 @@ class Pipelines(Repository):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        claimed = PIPELINE.update().where(PIPELINE.c.id.in_(stale)).values(seen_at=now)
+        claimed = PIPELINE.update().where(PIPELINE.c.id.in_(chosen(stale))).values(seen_at=now)
         async with self._write() as db:
             rows = await db.execute(claimed.returning(PIPELINE.c.connection, PIPELINE.c.pipeline))
             return [(connection, pipeline) for connection, pipeline in rows]

@@ -9,7 +9,7 @@ from sqlalchemy import Integer, String, and_, bindparam, case, false, func, lite
 
 from bot.core.models import BuildKey
 from bot.store import retention
-from bot.store.database import Repository, put
+from bot.store.database import Repository, chosen, put
 from bot.store.links import REMOVED
 from bot.store.mapping import BUILD, LINK, POLL_TARGET, WATCH
 from bot.store.rows import PollTargetRow
@@ -30,11 +30,13 @@ CLAIM = Statement(
     POLL_TARGET.update()
     .where(
         T.id.in_(
-            select(T.id)
-            .where(T.due_at <= NOW, or_(T.lease_until.is_(None), T.lease_until <= NOW))
-            .order_by(T.due_at, T.id)
-            .limit(bindparam("limit", type_=Integer))
-            .with_for_update(skip_locked=True)
+            chosen(
+                select(T.id)
+                .where(T.due_at <= NOW, or_(T.lease_until.is_(None), T.lease_until <= NOW))
+                .order_by(T.due_at, T.id)
+                .limit(bindparam("limit", type_=Integer))
+                .with_for_update(skip_locked=True)
+            )
         )
     )
     .values(lease_owner=bindparam("owner"), lease_until=UNTIL, fence=T.fence + 1)

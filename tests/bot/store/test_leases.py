@@ -40,6 +40,7 @@ from tests.bot.store.rows import (
     notification,
     record_told,
 )
+from tests.bot.store.statements import watched_statements
 from tests.databases import store_on
 from tests.set_clock import SetClock
 
@@ -365,6 +366,16 @@ async def claim_all(claim: Claim, store: Store, owner: str, limit: int = 2) -> C
     while more := await claim.claim(store, owner, limit):
         rows += more
     return rows
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+async def test_what_a_claim_takes_is_chosen_once_whatever_the_plan(store: Store, name: str) -> None:
+    """A plain subquery runs again for each row where PostgreSQL joins row by row, and so takes more than its limit."""
+    await CLAIMS[name].make(store)
+    with watched_statements(store) as statements:
+        assert len(await CLAIMS[name].claim(store, "w", 1)) == 1
+    for words in (each.text for each in statements if "LIMIT" in each.text):
+        assert words.startswith(("SELECT", "WITH chosen AS")), words
 
 
 async def contents(store: Store, table: str) -> Sequence[Any]:
