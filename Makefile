@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := bot commands playground tests bench docs
 
-.PHONY: help setup demo test check format lint types layers dead docs pictures lock wheel image bench torture clean
+.PHONY: help setup demo test check format lint types layers dead docs pictures lock wheel image bench audit torture clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ lock: $(VENV)/.ready ## write the lock files again after a change of pyproject.t
 bench: setup ## measure speed and size against floors of the same run
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.store
+
+audit: $(VENV)/.ready ## look for known weaknesses of the locked packages (needs the network, else it is skipped)
+	$(BIN)/python .ci/audit
 
 TORTURE ?=
 torture: setup ## kill the bot a hundred times among failing systems and count what was lost or done twice

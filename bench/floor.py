@@ -1,8 +1,12 @@
 """The floor: a Bolt app set up as well as Bolt can be, whose listeners acknowledge and do nothing.
 
+Its webhooks are compared with their secret, read and answered.
+
 `python -m bench.floor` prints its port.
 """
 
+import hmac
+import json
 import re
 import socket
 
@@ -41,7 +45,18 @@ def floor() -> Starlette:
     async def endpoint(request: Request) -> Response:
         return await handler.handle(request)
 
-    return Starlette(routes=[Route("/slack/events", endpoint, methods=["POST"])])
+    async def hook(request: Request) -> Response:
+        body = await request.body()
+        token = request.headers.get("x-buildkite-token", "")
+        is_ours = hmac.compare_digest(token, SECRET) and json.loads(body)["event"] == "build.finished"
+        return Response(status_code=202 if is_ours else 403)
+
+    return Starlette(
+        routes=[
+            Route("/slack/events", endpoint, methods=["POST"]),
+            Route("/hooks/{connection}", hook, methods=["POST"]),
+        ]
+    )
 
 
 async def main() -> None:

@@ -17,6 +17,7 @@ from bench import cores, payloads
 BUSIEST = 0.85
 """Above this share of its core the load measures itself, not the server."""
 LATEST_MS = 1.5
+TAKEN = (b"HTTP/1.1 200", b"HTTP/1.1 202")
 PREPARED_MOST = 60_000
 
 
@@ -139,7 +140,7 @@ def _flat(plan: Plan, prepared: list[bytes], sockets: _Sockets) -> tuple[list[fl
                 continue
             at = now()
             took.append(at - sent.pop(number))
-            refused += not answer.startswith(b"HTTP/1.1 200")
+            refused += not answer.startswith(TAKEN)
             body = next(bodies, None) if at < ends else None
             if body is not None:
                 sent[number] = at
@@ -161,7 +162,7 @@ def _paced(plan: Plan, prepared: list[bytes], sockets: _Sockets) -> tuple[list[f
             answer = sockets.answer(number)
             if answer is not None:
                 took.append(now() - sent.pop(number))
-                refused += not answer.startswith(b"HTTP/1.1 200")
+                refused += not answer.startswith(TAKEN)
                 free.append(number)
         due = began + index / plan.rate
         if index < len(prepared) and now() >= due:

@@ -24,14 +24,29 @@ def signed(body: bytes, content_type: bytes = b"application/x-www-form-urlencode
 
 
 def request(kind: str, text: str, number: int, respond: str) -> bytes:
-    """Return one request of a kind: `command` and `click` carry a command text, `form` and `event` do nothing after."""
+    """Return one request of a kind: `command` and `click` carry a command text, `form` and `event` do nothing after.
+
+    `webhook` is one of Buildkite, about a build of its own.
+    """
     unique = f"{time.time_ns()}.{number}"
+    if kind == "webhook":
+        return _webhook(number)
     if kind == "command":
         return signed(urlencode(_command(text, unique, respond)).encode())
     if kind == "event":
         return signed(json.dumps(_event(unique)).encode(), b"application/json")
     payload = _click(text, unique, respond) if kind == "click" else _form(unique)
     return signed(urlencode({"payload": json.dumps(payload)}).encode())
+
+
+def _webhook(number: int) -> bytes:
+    pipeline = {"id": "p", "slug": "web", "url": "http://bench/v2/organizations/bench/pipelines/web"}
+    build = {"id": f"b{number}", "number": number, "state": "passed", "branch": "main", "commit": "a" * 40}
+    body = json.dumps({"event": "build.finished", "build": build, "pipeline": pipeline, "sender": {"id": "u"}}).encode()
+    return (
+        b"POST /hooks/bench HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+        b"x-buildkite-event: build.finished\r\nx-buildkite-token: %b\r\n\r\n" % (len(body), SECRET.encode())
+    ) + body
 
 
 def _command(text: str, unique: str, respond: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from bench import cores, payloads
 from bench.load import Plan, Result
 
 PATIENCE_SECONDS = 30.0
+SERVE = ("-m", "bot", "serve")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +63,7 @@ def floor() -> Iterator[Running]:
 
 
 @contextmanager
-def bot(
-    folder: Path, slack: int, *, command: tuple[str, ...] = ("-m", "bot", "serve"), **more: str
-) -> Iterator[Running]:
+def bot(folder: Path, slack: int, *, command: tuple[str, ...] = SERVE, **more: str) -> Iterator[Running]:
     """Run the bot on the server's core."""
     with _started([sys.executable, *command], environment(folder, slack, **more), reads_errors=True) as running:
         yield running

@@ -22,10 +22,14 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A benchmark that runs singly: `python -m bench NAME`. `run` gets an empty folder."""
+    """A benchmark that runs singly: `python -m bench NAME`. `run` gets an empty folder.
+
+    `short` is the same with little of everything: it shows that the row works, its figures say nothing.
+    """
 
     name: str
     run: Callable[[Path], Sequence[Line]]
+    short: Callable[[Path], Sequence[Line]] | None = None
 
 
 def ratio(

@@ -200,15 +200,15 @@ def _builds(connection: str, count: int) -> list[Build]:
     ]
 
 
-async def _poll_cpu(folder: Path) -> float:
+async def poll_cpu(folder: Path, *, pipelines: int = PIPELINES, connections: int = CONNECTIONS) -> float:
     """Return the CPU seconds of one poll of every connection."""
     store = await Store.open(f"sqlite:///{folder}/load.db", clock=clock.now)
     await store.migrate()
-    each = PIPELINES // CONNECTIONS
-    providers = {name: Quiet(name, _builds(name, each)) for name in (f"bench-{n}" for n in range(CONNECTIONS))}
+    each = pipelines // connections
+    providers = {name: Quiet(name, _builds(name, each)) for name in (f"bench-{n}" for n in range(connections))}
     for name in providers:
-        pipelines = [Pipeline(id=f"p{index}", path=f"p{index}", name=f"p{index}") for index in range(each)]
-        await store.pipelines.save(name, pipelines, clock.now())
+        listed = [Pipeline(id=f"p{index}", path=f"p{index}", name=f"p{index}") for index in range(each)]
+        await store.pipelines.save(name, listed, clock.now())
         async with store.transaction() as tx:
             for index in range(each):
                 await tx.links.save(_link("T", f"p{index}", f"C{index}", name))
@@ -263,7 +263,7 @@ async def _naive_cpu(folder: Path) -> float:
 
 def many(folder: Path) -> Sequence[Line]:
     """Measure one poll of 10,000 pipelines, one build in twenty changed, against a naive poller."""
-    naive, ours = asyncio.run(_naive_cpu(folder)), asyncio.run(_poll_cpu(folder))
+    naive, ours = asyncio.run(_naive_cpu(folder)), asyncio.run(poll_cpu(folder))
     what = f"CPU of one poll of {PIPELINES:,} pipelines on {CONNECTIONS} connections"
     return [ratio(what, 1000 * naive, 1000 * ours, unit="ms")]
 

@@ -1,5 +1,9 @@
 """The `buildbell` command: serve, demo, doctor, migrate, manifest, ask, mcp."""
 
+import gc
+
+gc.disable()  # what the imports below make stays: `_run` sets it aside, and switches collections on again
+
 import asyncio
 import json
 import os
@@ -43,6 +47,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
+    gc.freeze()
+    gc.enable()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             code = runner.run(work)

@@ -36,6 +36,7 @@ from bot.notifications.notification import Event, Extra
 from bot.notifications.outbox import Drawn, Outbox
 from bot.providers.base.options import Options
 from bot.scheduler import Schedule
+from bot.security.redaction import redact
 from bot.security.vault import Vault
 from bot.settings import Settings
 from bot.slack.deliveries import Ack
@@ -289,6 +290,7 @@ class App:
             else None
         )
         self._works = False
+        self._loading: asyncio.Future[None] | None = None
         self._began_at = self._now()
         self._measured_at = float("-inf")
         self._opens_socket = False
@@ -482,27 +484,49 @@ class App:
                 await self.sender.post(notification.team, user, delivery_problem(notification.channel, reason, labels))
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Run the worker's loops: polling, delivery and periodic jobs."""
-        self._works, self._began_at = True, self._now()
-        self.schedule.start()
-        loops = [self.poller.run(), self.outbox.run()]
-        async with _beside(*loops):
+    async def working(self, *, after: asyncio.Event | None = None) -> AsyncIterator[None]:
+        """Run the worker's loops, once it is `after` something: polling, delivery and periodic jobs."""
+        loops = [self._loaded(self.poller.run, after), self._loaded(self.outbox.run, after)]
+        async with _beside(*loops, self._loaded(self._tick, after)):
             yield
         self.schedule.stop()
         self._works = False
 
+    async def _tick(self) -> None:
+        self._works, self._began_at = True, self._now()
+        self.schedule.start()
+
+    async def _loaded(self, loop: Callable[[], Awaitable[None]], after: asyncio.Event | None) -> None:
+        """Run a loop once it is `after` something, and once the modules are there that a start leaves out."""
+        if after is not None:
+            await after.wait()
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        await asyncio.shield(self._loading)
+        await loop()
+
+    def _load(self) -> None:
+        """Import what comes on first use, in a thread beside the first requests: none of them has to wait for it."""
+        self.store.load()
+        self.services.registry.load()
+        redact("")
+        gc.collect()
+        gc.freeze()  # what stands now stays: no later collection has to look at it again
+
     @asynccontextmanager
-    async def listening(self, *, web: bool = True) -> AsyncIterator[None]:
-        """Follow what other processes change, and Socket Mode where it is set (the web's business)."""
+    async def listening(self, *, web: bool = True, after: asyncio.Event | None = None) -> AsyncIterator[None]:
+        """Follow what other processes change, and Socket Mode where it is set (the web's business).
+
+        Requests are taken at once; what does not concern them begins `after` something.
+        """
         loops: list[Awaitable[None]] = [
-            self.connections.run(),
+            self._loaded(self.connections.run, after),
             self.webhooks.run(),
-            self.budgets.run(),
+            self._loaded(self.budgets.run, after),
             self._measure_lag(),
         ]
         if self.settings.slack_bot_token.get_secret_value():
-            loops.append(self._introduce())
+            loops.append(self._loaded(self._introduce, after))
         if self._socket is not None and web:
             self._opens_socket = True
             loops.append(self._socket.run())
@@ -655,16 +679,21 @@ async def serve(
         except SlackAway as exc:
             log.warning("Slack can't be reached at the start; trying again until it answers", extra={"why": str(exc)})
         async with contextlib.AsyncExitStack() as stack:
+            listens = asyncio.Event()
             if worker:
-                await stack.enter_async_context(app.working())
-            await stack.enter_async_context(app.listening(web=web))
+                await stack.enter_async_context(app.working(after=listens))
+            await stack.enter_async_context(app.listening(web=web, after=listens))
             port = settings.port if web else settings.health_port
             if port is None:
+                listens.set()
                 await _until_stopped(stop or asyncio.Event())
                 return
-            gc.collect()
-            gc.freeze()  # what stands now stays: no later collection has to look at it again
-            server = make_server(app.web if web else app.health, host=settings.host, port=port, ready=ready)
+
+            def listening(number: int) -> None:
+                ready(number)
+                listens.set()
+
+            server = make_server(app.web if web else app.health, host=settings.host, port=port, ready=listening)
             if stop is not None:
                 await stack.enter_async_context(_beside(_stop_when_set(server, stop)))
             await server.serve()

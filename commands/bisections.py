@@ -20,6 +20,7 @@ from bot.core.errors import BotError, ProviderError, RateLimited, StoreError, Un
 from bot.core.models import Build, BuildFilter, BuildKey, Status, Trigger, spoken
 from bot.providers.base.capabilities import Capability
 from bot.slack.sender import SlackError, SlackPassing
+from bot.store.recorded import AlreadyStarted
 from bot.store.rows import BisectionRow
 from bot.store.states import BisectionState, BuildPurpose
 from commands.act.bisect import card_of, known_results, placed, requirement, result_of, start_request
@@ -217,19 +218,20 @@ class _Run:
         await self._started(build, step, match)
 
     async def _started(self, build: Build, step: Step, match: PipelineMatch) -> None:
-        written = await self._store.recording.record_start(
-            build,
-            team=self._row.team,
-            channel=self._row.channel,
-            user=self._row.user,
-            notifications=[],
-            watches=[],
-            now=self._context.now,
-            purpose=BuildPurpose.BISECTION,
-            is_presumed=is_presumed(),
-        )
-        if written is None:
-            raise started_by_another(build, match)
+        try:
+            await self._store.recording.record_start(
+                build,
+                team=self._row.team,
+                channel=self._row.channel,
+                user=self._row.user,
+                notifications=[],
+                watches=[],
+                now=self._context.now,
+                purpose=BuildPurpose.BISECTION,
+                is_presumed=is_presumed(),
+            )
+        except AlreadyStarted:
+            raise started_by_another(build, match) from None
         target = match.provider.poll_target(build.pipeline)
         await self._store.polling.ensure(match.connection, target, now=self._context.now)
         await poll_again(build, match, self._context)

@@ -11,6 +11,9 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, settings
 
+from bot.security.redaction import redact
+from bot.store import Store
+from commands.registry import REGISTRY
 from tests.databases import kept_sqlite, sqlite_url
 from tests.postgres import bare_postgres_url, kept_postgres, postgres_server, postgres_url
 from tests.watchdog import SECONDS, watched
@@ -58,6 +61,14 @@ def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
         return connect(self, address)
 
     return guarded
+
+
+@pytest.fixture(autouse=True, scope="session")
+def everything_loaded() -> None:
+    """Import what the bot imports in a thread once it listens: no test pays for it in its event loop."""
+    Store.load()
+    REGISTRY.load()
+    redact("")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -30,7 +30,8 @@ from bot.http.errors import message_of
 from bot.logs import masked
 from bot.providers.base.convert import repository
 from bot.providers.base.logs import clean_log
-from bot.security.redaction import _AFTER, redact
+from bot.security.redaction import redact
+from bot.security.secret_rules import _AFTER
 from commands.core.grammar import clean, parse_target, plain, split
 from tests.bot.http.wire import reply
 

@@ -72,7 +72,10 @@ def verdict(bisection: Bisection, *, stopped_by: str = "") -> Markup:
 def _now(bisection: Bisection) -> Markup:
     step, progress = bisection.open_step, bisection.progress
     left = plural(progress.high - progress.low, "commit")
-    more = f"{left} may be the first bad one; {plural(progress.builds_left, 'build')} to go at most"
+    needed, allowed = progress.builds_left, bisection.most - bisection.started + (step is not None)
+    more = f"{left} may be the first bad one; {plural(needed, 'build')} to go at most"
+    if needed > allowed:
+        more += f", of which the limit allows {allowed}"
     if step is None:
         return Markup(f"{more}.")
     commit = bisection.commits[step.commit]

@@ -28,6 +28,19 @@ def scope_list(scopes: Sequence[Scope]) -> Markup:
     return Markup("; ".join(f"{code(scope.name)} for {escape(scope.purpose)}" for scope in scopes))
 
 
+def missing_scopes(account: Account) -> Iterator[Markup]:
+    """Yield what does not work without each of the scopes that the credentials lack."""
+    for scope in account.missing:
+        yield Markup(f"⚠ Scope {code(scope.name)} is missing. Does not work without it: {escape(scope.purpose)}.")
+
+
+def end_words(expires_at: datetime, days: int) -> Markup:
+    """Return when credentials end, in how many days, as a part of a line about their connection."""
+    if days == 0:
+        return Markup(f"credentials ended on {expires_at:%Y-%m-%d}")
+    return Markup(f"credentials end on {expires_at:%Y-%m-%d}, in {plural(days, 'day')}")
+
+
 def scope_lines(account: Account, label: str, scopes: Sequence[Scope]) -> Iterator[Markup]:
     """Yield which scopes the credentials have, and what does not work without each of those they lack.
 
@@ -35,8 +48,7 @@ def scope_lines(account: Account, label: str, scopes: Sequence[Scope]) -> Iterat
     """
     if account.granted:
         yield Markup(f"Scopes: {', '.join(code(scope.name) for scope in account.granted)}.")
-    for scope in account.missing:
-        yield Markup(f"⚠ Scope {code(scope.name)} is missing. Does not work without it: {escape(scope.purpose)}.")
+    yield from missing_scopes(account)
     if account.without:
         yield Markup(f"Optional scopes it does without: {scope_list(account.without)}.")
     if scopes and not (account.granted or account.missing):

@@ -1,13 +1,16 @@
 """What a workspace can see and a channel follows, one thing a line."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from bot.blocks.message import Message, actions, button, section, sections
 from bot.blocks.text import (
     DOT,
+    Markup,
     bold,
     code,
     link,
+    markup,
     safe,
 )
 from bot.core.models import (
@@ -91,20 +94,28 @@ def links_message(rows: Sequence[tuple[str, str, str, str, bool, str]], *, chann
     return listing(f"Linked to {where}", lines, none="nothing yet; paste a page's URL after `link`")
 
 
-def connections_message(rows: Sequence[tuple[str, str, str | None]]) -> Message:
-    """Return the connections a workspace may see, as (name, system, last error)."""
-    lines = [
-        DOT.join(
-            part
-            for part in (
-                f"{'✕' if error else '✓'} {bold(name, 80)}",
-                safe(label, 60),
-                safe(redact(error), 200) if error else "",
-            )
-            if part
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLine:
+    """A connection in a list: its name, its system, what went wrong last, when its credentials end, what they lack."""
+
+    name: str
+    label: str
+    error: str = ""
+    ends: Markup | str = ""
+    lacks: tuple[Markup, ...] = ()
+
+
+def connections_message(rows: Sequence[ConnectionLine]) -> Message:
+    """Return the connections a workspace may see, what the credentials of one lack below it."""
+    lines: list[str] = []
+    for row in rows:
+        parts = (
+            f"{'✕' if row.error else '⚠' if row.lacks else '✓'} {bold(row.name, 80)}",
+            safe(row.label, 60),
+            markup(row.ends),
+            safe(redact(row.error), 200) if row.error else "",
         )
-        for name, label, error in rows
-    ]
+        lines.append("\n      ".join([DOT.join(part for part in parts if part), *row.lacks]))
     return listing("Connections", lines, none="none; an admin adds one with `connect`")
 
 

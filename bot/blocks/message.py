@@ -263,6 +263,12 @@ def external_select(*, initial: tuple[str, str] | None = None, placeholder: str 
     return element | ({"initial_option": chosen[0]} if chosen else {})
 
 
+def person_select(*, initial: str = "", placeholder: str | None = None) -> Block:
+    """Return a list of the workspace's people; `initial` is a Slack id."""
+    element: Block = _prompted({"type": "users_select"}, placeholder)
+    return element | ({"initial_user": initial} if initial else {})
+
+
 def checkboxes(options: Sequence[tuple[str, str]], *, initial: Iterable[str] = ()) -> Block:
     """Return up to ten (label, value) to tick."""
     option_objects = _options(options, 10)

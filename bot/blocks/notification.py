@@ -114,8 +114,8 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
     """Return the notification of a finished build: six lines and its buttons.
 
     `reason` says why it was posted (plain text or `Markup`), `mention` is the Slack id of whoever is mentioned.
-    `late` marks one that comes after later ones, `repeated` one that may stand in the channel already. `corrected` is
-    the build whose late end changed line 2, `standing` what has become of its branch since (it ends line 2). `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
+    `late` marks one that comes after later ones, `repeated` one that may stand in the channel already. `corrected` says
+    what changed line 2 (`#412 ended`), `standing` what has become of its branch since (it ends line 2). `rerun` is the build as its present attempt, the `rerun_no`-th, runs: the
     buttons are about that one then.
     """
     warned = transition.delta(build.issues, "warnings") or 0
@@ -157,7 +157,7 @@ def notification(  # noqa: PLR0913 - all but the build are named, and each is on
             context(
                 small,
                 *((f"Posted because {markup(reason)}",) if reason else ()),
-                *((f"Corrected when {safe(corrected, 60)} ended",) if corrected else ()),
+                *((f"Corrected when {safe(corrected, 100)}",) if corrected else ()),
                 *(("Possibly repeated: Slack did not say whether it took the first one",) if repeated else ()),
             ),
             *build_buttons(rerun or build, allowed=actions, attempt_no=rerun_no if rerun else attempt_no),
@@ -413,6 +413,11 @@ def decided_notification(build: Build, lines: Sequence[str], *, label: str) -> M
 def red_standing(streak: int, since: int | None) -> Markup:
     """Return how a red branch stands, for the end of line 2: `now 3rd in a row, since #409`."""
     return Markup(f"now {ordinal(streak)} in a row{f', since #{since}' if since is not None else ''}")
+
+
+def red_again(streak: int, since: int) -> Markup:
+    """Return that a branch is red since a later build than the card's, for the end of line 2."""
+    return Markup(f"red since #{since}{f', {ordinal(streak)} in a row' if streak > 1 else ''}")
 
 
 def green_again(number: int | None, red_seconds: float | None) -> Markup:

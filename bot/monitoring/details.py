@@ -109,7 +109,7 @@ class Details:
         if not is_ours:
             log.warning("another process has taken over the details of a build", extra={"attempt": attempt.id})
             return
-        await self._recorder.recount(key, attempt.attempt_no)
+        await self._recorder.recount(key, attempt.attempt_no, build.issues)
         await self._read_uploads(provider, build, attempt)
 
     async def _read_uploads(self, provider: AnyProvider, build: Build, attempt: AttemptRow) -> None:

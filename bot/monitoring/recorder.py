@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bot.core.clock import Clock
-from bot.core.models import Build, BuildKey
-from bot.notifications import commit_cards, decisions, red_threads
+from bot.core.models import Build, BuildKey, IssueCounts
+from bot.notifications import commit_cards, corrections, decisions, red_threads
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store, Transaction
-from bot.store.rows import PollTargetRow, RedBranchRow
+from bot.store.rows import NewNotification, PollTargetRow, RedBranchRow
 from bot.store.states import BuildPurpose
 
 log = logging.getLogger(__name__)
@@ -66,22 +66,11 @@ class Recorder:
             for card in commit_cards.touched(news, cards):
                 await tx.cards.redraw_at(card.key, team=card.team, channel=card.channel, now=now, at_once=card.is_over)
             for item in news:
-                await self._reopen(tx, item, now)
-                await _correct(tx, item, _called(item.build), now)
+                await self._correct(tx, item, _called(item.build), now)
                 await _replace(tx, item, now)
                 if item.finished is not None and any(watch.build for watch in item.watches):
                     await tx.watches.end(item.build.key)
         return recorded
-
-    async def _reopen(self, tx: Transaction, item: Recorded, now: datetime) -> None:
-        """Notify the links that stayed silent for a conclusion which was wrong."""
-        if item.corrected is None:
-            return
-        rows = await tx.notifications.finished([(item.build.key, item.attempt_no)])
-        for again in decisions.reopened(rows, item, now, lambda team: self._sees(team, item.build.connection)):
-            await tx.notifications.reopen(
-                again.notification_id, state=again.state, reason=again.reason, extra=again.extra, now=now
-            )
 
     async def record_history(self, builds: Sequence[Build], newest: Build) -> None:
         """Write earlier builds of a ref that nobody is notified of, and correct the notifications of newer ones."""
@@ -90,14 +79,37 @@ class Recorder:
             if not await tx.builds.is_tracked(newest.key):
                 return
             for item in await tx.recording.record(builds, now=now):
-                await _correct(tx, item, "", now)
+                await self._correct(tx, item, "", now)
 
-    async def recount(self, key: BuildKey, attempt_no: int) -> None:
-        """Correct what was said of newer builds before the counts of an attempt were read."""
+    async def recount(self, key: BuildKey, attempt_no: int, before: IssueCounts) -> None:
+        """Correct what was said of an attempt and of newer builds with the counts that were known `before` its own were read."""
         async with self._store.transaction() as tx:
-            item = await tx.recording.recounted(key, attempt_no)
-            if item is not None:
-                await _correct(tx, item, "", self._clock())
+            item = await tx.recording.recounted(key, attempt_no, before)
+            if item is not None and item.build.issues != before:
+                await self._correct(tx, item, _called(item.build), self._clock())
+
+    async def _correct(self, tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:
+        """Correct what was said of attempts before an end was known as it is now; `cause` names its build."""
+        claims = corrections.claims_of(item)
+        rows = await tx.notifications.finished(list(claims)) if claims else []
+        if not rows:
+            return
+        changed = corrections.corrections(rows, claims, cause, now, news=corrections.news_of(item))
+        await tx.notifications.correct(changed.extras, now)
+        await tx.notifications.add(changed.replies)
+        await _mend_red_times(tx, item, now)
+        subjects = {key: subject for key, _no in claims if (subject := await tx.builds.get(key)) is not None}
+        for renewed in corrections.renewed(
+            item,
+            claims,
+            rows,
+            subjects,
+            cause=cause,
+            now=now,
+            sees=lambda team: self._sees(team, item.build.connection),
+        ):
+            if await _renew(tx, renewed, now):
+                await _mend_red_times(tx, item, now)
 
 
 async def _on_commit_cards(tx: Transaction, recorded: Sequence[Recorded], now: datetime) -> dict[BuildKey, str]:
@@ -106,19 +118,43 @@ async def _on_commit_cards(tx: Transaction, recorded: Sequence[Recorded], now: d
     if not builds:
         return {}
     own, pulls = ({of(build) for build in builds} - {""} for of in (commit_cards.card_of, commit_cards.pull_of))
-    known = await tx.commit_rows.near(own, pulls)
-    rows = commit_cards.placed(builds, known, now)
+    placed_rows = await tx.commit_rows.near(own, pulls)
+    rows = commit_cards.placed(builds, placed_rows, now)
     await tx.commit_rows.add(rows)
     return {BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build): row.card for row in rows}
 
 
-async def _correct(tx: Transaction, item: Recorded, cause: str, now: datetime) -> None:
-    """Correct what was said of attempts before an end was known as it is now; `cause` names its build."""
-    claims = decisions.corrected([item])
-    decided = await tx.notifications.finished(list(claims))
-    changed = decisions.corrections(decided, claims, cause, now)
-    await tx.notifications.correct(changed.extras, now)
-    await tx.notifications.add(changed.replies)
+async def _mend_red_times(tx: Transaction, item: Recorded, now: datetime) -> None:
+    """Correct the red times of a ref after one of its ends turned out to be another one."""
+    ref, end = item.build.history_ref, item.end
+    if ref is None or end is None or item.recounted is not None:
+        return
+    red_times = await tx.red_branches.newest_of(item.build.connection, item.build.pipeline, ref)
+    history = decisions.past((*item.history, end))
+    await tx.red_branches.save(red_threads.mended(red_times, history, now), now)
+
+
+async def _renew(tx: Transaction, renewed: corrections.Renewed, now: datetime) -> bool:
+    """Notify those of an attempt who stayed silent for what was not true, and return whether a red time was opened."""
+    again = [renewed.recorded]
+    open_rows: list[RedBranchRow] = []
+    for of in red_threads.refs_of(again) if renewed.rows else ():
+        open_rows += await tx.red_branches.open_of(of.connection, of.pipeline, of.ref)
+    cards = await _on_commit_cards(tx, again, now)
+    planned = red_threads.plan(again, commit_cards.grouped(again, renewed.rows, cards), open_rows, now)
+    fresh: list[NewNotification] = []
+    for row in (*planned.rows, *renewed.still):
+        silent = renewed.silent.get(corrections.place_of(row))
+        if silent is None or row.event != silent.event:
+            fresh.append(row)
+        else:
+            await tx.notifications.reopen(silent.id, state=row.state, reason=row.reason, extra=row.extra, now=now)
+    await tx.notifications.add(fresh)
+    # How those that are open stand is known: the attempt need not be the newest of its ref.
+    roots = {row.build for row in open_rows}
+    opened = [red for red in planned.red if red.build not in roots and red.closed_at is None]
+    await tx.red_branches.save(opened, now)
+    return bool(opened)
 
 
 async def _replace(tx: Transaction, item: Recorded, now: datetime) -> None:

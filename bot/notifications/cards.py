@@ -14,18 +14,15 @@ from bot.blocks.escalation import escalation_notification, escalation_over
 from bot.blocks.lines import NO_FACTS, Facts, Note
 from bot.blocks.message import Message, actions, button, context, sections
 from bot.blocks.notification import (
-    NEW_BREAKAGE,
     NO_FAILURES,
     Counts,
     Failures,
     approval_notification,
     branch_changed,
     decided_notification,
-    green_again,
     notification,
     outage_notification,
     outage_over,
-    red_standing,
     reminder_notification,
     summary_notification,
 )
@@ -42,7 +39,7 @@ from bot.notifications.failures import flakiness, unpack_failures
 from bot.notifications.holds import hold_words, holds_of
 from bot.notifications.notification import AUTHOR, Event, Extra
 from bot.notifications.outbox import MOVES_SECONDS, Drawn
-from bot.notifications.red_threads import red_streak
+from bot.notifications.red_threads import standing
 from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.slack.people import People
@@ -502,8 +499,8 @@ class Cards:
             repeated=subject.repeated,
             mention=await self._mention(row, subject.extra, subject.provider, build),
             counts=counts,
-            corrected=subject.extra.corrected,
-            standing=_standing(subject.extra, subject.red),
+            corrected=subject.extra.correction,
+            standing=standing(subject.extra, subject.red, ended_build),
             facts=facts,
         )
         return Drawn(message=message, card=True)
@@ -659,17 +656,6 @@ def _replaced_by(successor: Build) -> Markup:
 def _next_cell(usual_seconds: float | None) -> float:
     """Return after how many seconds a running card's bar has another cell: no card is edited more often than each 15 s."""
     return min(max((usual_seconds or MOVES_SECONDS * BAR_CELLS) / BAR_CELLS, CARD_PAUSE.total_seconds()), MOVES_SECONDS)
-
-
-def _standing(extra: Extra, red: RedBranchRow | None) -> Markup | str:
-    """Return what ends line 2 of a card: what has become of the red branch whose thread hangs on it."""
-    if extra.is_new_breakage:
-        return NEW_BREAKAGE
-    if red is None:
-        return ""
-    if red.closed_at is not None:
-        return green_again(red.closed_by, red.red_seconds)
-    return red_standing(red.streak, red.since) if red.streak > red_streak(extra.transition) else ""
 
 
 def _with_end(build: Build, attempt: AttemptRow) -> Build:

@@ -13,7 +13,7 @@ from bot.core.text import repository_key
 from bot.notifications.filters import filter_of
 from bot.notifications.notification import Event
 from bot.store import Recorded
-from bot.store.commit_rows import card_key
+from bot.store.recorded import card_key
 from bot.store.rows import CommitRow, NewCommitRow, NewNotification
 from bot.store.states import NotificationState
 
@@ -57,15 +57,15 @@ def is_grouped(item: Recorded) -> bool:
     return bool(card_of(item.build)) and any(link.subscribed and filter_of(link).is_by_commit for link in item.links)
 
 
-def placed(builds: Iterable[Build], known: Sequence[CommitRow], now: datetime) -> list[NewCommitRow]:
-    """Return on which cards builds are rows, those that stand on one among the `known` rows as they are.
+def placed(builds: Iterable[Build], placed_rows: Sequence[CommitRow], now: datetime) -> list[NewCommitRow]:
+    """Return on which cards builds are rows, those that stand on one among `placed_rows` as they are.
 
     Builds of one commit share a card. A pull request's build whose system built a merge and does not report the pull
     request's own commit goes to the card of the same pull request that was begun nearest to it in time, unless a build
     of its own pipeline stands there with another commit: that card is an earlier push's. A build whose system does
     report the commit joins a card where only such builds stand by the same rule.
     """
-    rows: list[NewCommitRow] = [*known]
+    rows: list[NewCommitRow] = [*placed_rows]
     made: list[NewCommitRow] = []
     for build in sorted(builds, key=lambda build: build.created_at or now):
         key = (build.connection, build.pipeline, build.id)

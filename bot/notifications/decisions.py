@@ -3,15 +3,14 @@
 An attempt's end makes at most one decision for each channel: post, hold, or stay silent, with the reason kept.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
-from bot.blocks.notification import sentence_of
 from bot.blocks.text import roughly
-from bot.core.models import Build, BuildKey, Change, Conclusion, IssueCounts, RefKind, Status, Transition
+from bot.core.models import Build, Conclusion, IssueCounts, Transition
 from bot.notifications.filters import NOTHING_PENDING, Pending, filter_of, judge, newly_broken
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict, post, silent
 from bot.notifications.quiet_hours import Happening, muted
@@ -38,6 +37,8 @@ STATES = {
 NOT_YOURS = "this workspace may not see the connection any more"
 DECIDED_REASON = "you started it, and its approval was decided"
 BEFORE_LINKED = "it finished before the pipeline was linked here"
+BROKE_IT = "your commit broke it"
+"""The reason of the direct message for a commit's author."""
 
 Sees = Callable[[str], bool]
 
@@ -75,204 +76,6 @@ def transition_of(recorded: Recorded) -> Transition:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What is true now of an attempt that ended earlier.
-
-    `build` is as much of its build as a sentence about it needs, `posted_build` the same as it was when the sentence was posted:
-    another one where the conclusion was corrected.
-    """
-
-    transition: Transition
-    build: Build
-    posted_build: Build
-
-
-Claims = Mapping[tuple[BuildKey, int], Claim]
-
-
-def corrected(recorded: Sequence[Recorded]) -> Claims:
-    """Return, by build and attempt, what is true now of attempts that were compared before some ends were known as they are.
-
-    These are the attempts of newer builds of the same history, and one whose own conclusion is another now.
-    """
-    claims: dict[tuple[BuildKey, int], Claim] = {}
-    for item in recorded:
-        end = item.finished or item.corrected
-        if end is None:
-            continue
-        mine = past_attempt(end)
-        whole = (*past(item.history), mine)
-        target, target_name = past(item.target_history), item.build.target_branch
-        for other in item.history:
-            attempt = past_attempt(other)
-            if other.build != mine.build and attempt.position > mine.position:
-                claims[_attempt_key(other)] = _claim(other, attempt, whole)
-        if item.corrected is not None:
-            transition = compare(mine, whole, target=target, target_name=target_name)
-            posted_build = replace(item.build, conclusion=item.before.conclusion) if item.before else item.build
-            claims[item.build.key, item.attempt_no] = Claim(
-                transition=transition, build=item.build, posted_build=posted_build
-            )
-    return claims
-
-
-def _attempt_key(row: AttemptRow) -> tuple[BuildKey, int]:
-    return BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build), row.attempt_no
-
-
-def _claim(row: AttemptRow, attempt: PastAttempt, whole: Sequence[PastAttempt]) -> Claim:
-    is_pull_request = row.ref_kind == RefKind.PULL_REQUEST.value
-    build = Build(
-        connection=row.connection,
-        pipeline=row.pipeline,
-        id=row.build,
-        number=row.number,
-        branch=None if is_pull_request else row.ref_name or None,
-        pull_request=row.ref_name if is_pull_request else None,
-        commit=row.commit_sha or None,
-        status=Status.COMPLETED,
-        conclusion=attempt.conclusion,
-        issues=attempt.counts,
-    )
-    return Claim(transition=compare(attempt, whole), build=build, posted_build=build)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corrections:
-    """New `extra`s by notification, and the replies that take back in a thread what was posted there."""
-
-    extras: Mapping[int, str]
-    replies: tuple[NewNotification, ...] = ()
-
-
-def corrections(rows: Sequence[NotificationRow], claims: Claims, cause: str, now: datetime) -> Corrections:
-    """Return what becomes of notifications whose transition is not true any more. `cause` names the build that changed it.
-
-    A card says that it was corrected where its sentence is another one. One that has not been posted yet is judged anew
-    when it is due. A posted "fixed" that was none is taken back in its thread, for whoever has read it already.
-    """
-    extras: dict[int, str] = {}
-    replies: list[NewNotification] = []
-    for row in rows:
-        key = BuildKey(connection=row.connection, pipeline=row.pipeline, id=row.build)
-        claim, extra = claims.get((key, row.attempt_no)), Extra.of(row.extra)
-        if claim is None:
-            continue
-        before, after = extra.transition, _as_of_then(claim.transition, extra.transition)
-        is_other_sentence = _sentence(before, claim.posted_build) != _sentence(after, claim.build)
-        if after == before and not is_other_sentence:
-            continue
-        was_posted = row.state in {NotificationState.SENT, NotificationState.LEASED}
-        extras[row.id] = replace(
-            extra,
-            transition=after,
-            corrected=cause if was_posted and is_other_sentence else extra.corrected,
-            undecided=extra.undecided or bool(not was_posted and row.link and not row.user),
-        ).as_json()
-        if row.ts and before.change is Change.FIXED and after.change is not Change.FIXED and is_other_sentence:
-            replies.append(_taken_back(row, after, claim.build, cause, now))
-    return Corrections(extras=extras, replies=tuple(replies))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reopened:
-    """A notification that stayed silent for a conclusion that was wrong: it is to be posted, or held, after all."""
-
-    notification_id: int
-    state: NotificationState
-    reason: str
-    extra: str
-
-
-def reopened(rows: Sequence[NotificationRow], item: Recorded, now: datetime, sees: Sees) -> list[Reopened]:
-    """Return which silent notifications of an attempt whose conclusion was corrected their links want now.
-
-    Only what was left out for the wrong conclusion counts, and nobody is notified where something was posted already.
-    """
-    if item.corrected is None or item.before is None:
-        return []
-    mine = past_attempt(item.corrected)
-    target = past(item.target_history)
-    transition = compare(mine, (*past(item.history), mine), target=target, target_name=item.build.target_branch)
-    links = {link.id: link for link in item.links}
-    notified = {(row.team, row.channel) for row in rows if row.state != NotificationState.SILENT}
-    again: list[Reopened] = []
-    for row in rows:
-        link = links.get(row.link)
-        if link is None or row.state != NotificationState.SILENT or (row.team, row.channel) in notified:
-            continue
-        extra = Extra.of(row.extra)
-        wrong = replace(item.build, conclusion=item.before.conclusion)
-        starter = item.row.started_by
-        was = judge(wrong, extra.transition, link, Event.FINISHED, started_by=starter)
-        decision = judge(item.build, transition, link, Event.FINISHED, started_by=starter)
-        is_left_out = was.verdict is Verdict.SILENT and row.reason == was.reason
-        if not is_left_out or decision.verdict is not Verdict.POST or not sees(link.team):
-            continue
-        if item.corrected.completed_at < link.created_at - BEFORE_THE_LINK:
-            continue
-        happening = Happening(
-            build=item.build, event=Event.FINISHED, transition=transition, started_by=starter, pending=NOTHING_PENDING
-        )
-        quiet = muted(item.mutes, link, link.channel, now, happening)
-        notified.add((row.team, row.channel))
-        again.append(
-            Reopened(
-                notification_id=row.id,
-                state=STATES[Verdict.HOLD if quiet else Verdict.POST],
-                reason=quiet or decision.reason,
-                extra=replace(extra, transition=transition, undecided=False).as_json(),
-            )
-        )
-    return again
-
-
-def _sentence(transition: Transition, build: Build) -> str:
-    return sentence_of(transition.with_counts(build.issues), build)
-
-
-def _as_of_then(now: Transition, then: Transition) -> Transition:
-    """Return what is true now of an attempt, as seen from when it ended: builds that ended later are no news about it."""
-    is_same_newer = then.is_outdated and then.newer == now.newer
-    return replace(
-        now,
-        usual_seconds=then.usual_seconds if then.usual_seconds is not None else now.usual_seconds,
-        is_outdated=then.is_outdated,
-        newer=then.newer,
-        newer_conclusion=now.newer_conclusion if is_same_newer else then.newer_conclusion,
-        is_newer_by_commit=then.is_newer_by_commit,
-        is_surely_first=then.is_surely_first and now.change is Change.FIRST,
-        target=now.target if now.change is not then.change else then.target,
-        target_conclusion=now.target_conclusion if now.change is not then.change else then.target_conclusion,
-        baseline=then.baseline if now.change is then.change is Change.FIRST else now.baseline,
-    )
-
-
-def _taken_back(
-    row: NotificationRow, transition: Transition, build: Build, cause: str, now: datetime
-) -> NewNotification:
-    """Return the reply that takes a false "fixed" back in the thread of its notification."""
-    why = f" when {cause} ended" if cause else ""
-    sentence = _sentence(transition, build)
-    text = f"Taken back{why}: this was no fix. {sentence}"
-    return NewNotification(
-        team=row.team,
-        channel=row.channel,
-        link=row.link,
-        connection=row.connection,
-        pipeline=row.pipeline,
-        build=row.build,
-        attempt_no=row.attempt_no,
-        event=Event.CORRECTED,
-        reason="what was posted was not true",
-        thread=row.thread or row.ts,
-        due_at=now,
-        created_at=now,
-        extra=Extra(text=text, lines=(f"↩ {text}",)).as_json(),
-    )
-
-
 def decide(
     batch: Sequence[Recorded],
     *,
@@ -292,7 +95,7 @@ def decide(
         row
         for recorded in batch
         if recorded.finished is not None or recorded.blocked
-        for row in _Case.of(recorded, now, can_count=can_count, can_list=can_list).rows(sees)
+        for row in Case.of(recorded, now, can_count=can_count, can_list=can_list).rows(sees)
     ]
     return list(collapse(rows, now))
 
@@ -320,7 +123,7 @@ def _decided(recorded: Recorded, now: datetime, sees: Sees) -> Iterator[NewNotif
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class Case:
     """One attempt's end, or one approval's opening, and what is the same for everybody it may be posted to."""
 
     recorded: Recorded
@@ -332,7 +135,7 @@ class _Case:
     pending: Pending = NOTHING_PENDING
 
     @classmethod
-    def of(cls, recorded: Recorded, now: datetime, *, can_count: bool, can_list: bool) -> "_Case":
+    def of(cls, recorded: Recorded, now: datetime, *, can_count: bool, can_list: bool) -> "Case":
         """Return the case that a changed build is."""
         build = recorded.build
         if recorded.finished is None:
@@ -359,6 +162,13 @@ class _Case:
             due_at=now + (max(patience, LATE_PATIENCE) if late else patience),
             pending=Pending(counts=can_count and not build.issues.known, history=recorded.needs_history),
         )
+
+    @classmethod
+    def again(cls, recorded: Recorded, transition: Transition, now: datetime) -> "Case":
+        """Return the case of an attempt that ended earlier, with what is known of it by now: nothing is waited for."""
+        ended = recorded.build.completed_at or recorded.build.updated_at
+        late = ended is not None and now - ended > LATE_AFTER
+        return cls(recorded=recorded, event=Event.FINISHED, transition=transition, now=now, late=late, due_at=now)
 
     def rows(self, sees: Sees) -> Iterator[NewNotification]:
         """Yield what is decided for each link, for who asked for this build, who follows it, and who broke it.
@@ -422,17 +232,7 @@ class _Case:
         )
 
     def _for_follower(self, watch: WatchRow) -> NewNotification | None:
-        link = NewLink(
-            team=watch.team,
-            channel=watch.channel,
-            connection=watch.connection,
-            pipeline=watch.pipeline,
-            path="",
-            name="",
-            created_by=watch.user,
-            created_at=watch.created_at,
-            filters=watch.filters,
-        )
+        link = link_of(watch)
         if self._began_before(watch.created_at) or self._judged(link).verdict is not Verdict.POST:
             return None
         if filter_of(link).needs(self.pending):
@@ -448,7 +248,7 @@ class _Case:
             return
         links = [link for link in self.recorded.links if sees(link.team) and not self._began_before(link.created_at)]
         for team in dict.fromkeys(link.team for link in links):
-            yield self._row((team, AUTHOR), post("your commit broke it"))
+            yield self._row((team, AUTHOR), post(BROKE_IT))
 
     @property
     def _happening(self) -> Happening:
@@ -543,11 +343,19 @@ def _asked(watch: WatchRow) -> str:
     return f"<@{watch.user}> is watching it" if watch.channel != watch.user else "you are watching it"
 
 
-def reconsidered(row: NewNotification, link: LinkRow, build: Build, counts: IssueCounts, *, started_by: str) -> str:
-    """Return why a notification that waited for its counts is not to be posted after all, or an empty text."""
-    transition = Extra.of(row.extra).transition.with_counts(counts)
-    decision = judge(build.with_issues(counts), transition, link, Event(row.event), started_by=started_by)
-    return decision.reason if decision.verdict is Verdict.SILENT else ""
+def link_of(watch: WatchRow) -> NewLink:
+    """Return what somebody who follows a pipeline is notified of, as a link of theirs."""
+    return NewLink(
+        team=watch.team,
+        channel=watch.channel,
+        connection=watch.connection,
+        pipeline=watch.pipeline,
+        path="",
+        name="",
+        created_by=watch.user,
+        created_at=watch.created_at,
+        filters=watch.filters,
+    )
 
 
 def started_row(

@@ -50,6 +50,24 @@ def silent(reason: str) -> Decision:
     return Decision(verdict=Verdict.SILENT, reason=reason)
 
 
+class News(StrEnum):
+    """What about a build corrects what was said of another one, or of itself: its end, another result, other counts."""
+
+    END = "end"
+    RESULT = "result"
+    COUNTS = "counts"
+
+    def words(self, label: str) -> str:
+        """Return it as a clause about the build called `label`: `#412 ended`."""
+        match self:
+            case News.END:
+                return f"{label} ended"
+            case News.RESULT:
+                return f"the result of {label} changed"
+            case News.COUNTS:
+                return f"the issues of {label} were counted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
     """What the renderer needs beside the build; kept with the row, because history moves on.
@@ -57,7 +75,8 @@ class Extra:
     `mention` is a Slack id, or `AUTHOR`. `builds` are those of a summary, as (connection, pipeline, build), and `quiet`
     says that they were held back, `storm` that they ended at once, not missed. `undecided` says that the issue counts or the history, once read, decide
     whether the link wants it. `posted_because` is the reason of one that was held
-    back. `corrected` is the build whose late end changed the sentence. `steps` are the approvals that the card of an
+    back. `corrected` is the build that changed the sentence, `corrected_by` what about it did so, and `taken_back` how often
+    the thread was told that the sentence was false. `steps` are the approvals that the card of an
     approval shows, by their ids: each is on one card. `in_thread` says that it goes into the thread of its red
     branch, `is_new_breakage` that it is in the channel all the same: something else broke. `trace` is the id, in
     the log, of what made the notification.
@@ -69,6 +88,8 @@ class Extra:
     undecided: bool = False
     posted_because: str = ""
     corrected: str = ""
+    corrected_by: News = News.END
+    taken_back: int = 0
     headline: str = ""
     response_url: str = ""
     builds: tuple[tuple[str, str, str], ...] = ()
@@ -80,6 +101,11 @@ class Extra:
     lines: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     trace: str = ""
+
+    @property
+    def correction(self) -> str:
+        """Return what changed the sentence (`#412 ended`), empty where nothing did."""
+        return self.corrected_by.words(self.corrected) if self.corrected else ""
 
     def as_json(self) -> str:
         """Return the text for `NotificationRow.extra`."""

@@ -20,6 +20,7 @@ from bot.core.tasks import Tasks
 from bot.core.tracing import traced
 from bot.notifications import decisions, quiet_hours
 from bot.notifications.notification import AUTHOR, Event, Extra, Outcome
+from bot.notifications.reconsideration import unwanted
 from bot.notifications.summaries import gathered, release
 from bot.notifications.thread_finder import ThreadFinder
 from bot.slack.people import People
@@ -34,7 +35,7 @@ from bot.slack.sender import (
     SlackUnreachable,
     SlackUnsure,
 )
-from bot.store import Store, unpack_counts
+from bot.store import Store
 from bot.store.rows import CardRow, NewCard, NotificationRow
 
 log = logging.getLogger(__name__)
@@ -213,11 +214,11 @@ class Outbox:
             now = self._clock()
             held = await self._store.notifications.held(team, channel)
             ready = [row for row in held if not await self._quiet(row, now)]
-            unwanted = [(row.id, why) for row in ready if (why := await self._unwanted(row))]
-            gone = {number for number, _why in unwanted}
+            left_out = [(row.id, why) for row in ready if (why := await unwanted(self._store, row))]
+            gone = {number for number, _why in left_out}
             done = release([row for row in ready if row.id not in gone], now)
             if ready:
-                await self._store.notifications.release(done.free, (*unwanted, *done.silent), done.summary, now)
+                await self._store.notifications.release(done.free, (*left_out, *done.silent), done.summary, now)
                 self._awake.set()
 
     async def _quiet(self, row: NotificationRow, now: datetime) -> str:
@@ -240,18 +241,6 @@ class Outbox:
             build=build, event=row.event, transition=transition, started_by=build_row.started_by
         )
 
-    async def _unwanted(self, notification: NotificationRow) -> str:
-        """Return why a notification that waited for issue counts is not wanted, now that they are known, if it is not."""
-        if not notification.link or not Extra.of(notification.extra).undecided:
-            return ""
-        link = await self._store.links.get(notification.link)
-        key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
-        entry, attempt = await self._store.builds.get(key), await self._store.attempts.get(key, notification.attempt_no)
-        if link is None or entry is None or attempt is None:
-            return ""
-        counts = unpack_counts(attempt.counts)
-        return decisions.reconsidered(notification, link, entry[0], counts, started_by=entry[1].started_by)
-
     async def _gathered(self, notification: NotificationRow) -> bool:
         """Return whether a notification went into a summary with others that wait for its channel: late ones, or a storm."""
         waiting = await self._store.notifications.pending_in(notification.team, notification.channel)
@@ -263,6 +252,9 @@ class Outbox:
 
     async def _address(self, notification: NotificationRow) -> None:
         """Find out who the author of a commit is here, and hand the notification to them if they want it."""
+        if why := await unwanted(self._store, notification):
+            await self._store.notifications.silence(notification, why)
+            return
         key = BuildKey(connection=notification.connection, pipeline=notification.pipeline, id=notification.build)
         known = await self._store.builds.get(key)
         author = known[0].author if known else None
@@ -328,7 +320,7 @@ class Outbox:
 
     async def _kept_back(self, notification: NotificationRow) -> bool:
         """Return whether a notification is not to be posted now, or not as it is, after all."""
-        if why := await self._unwanted(notification):
+        if why := await unwanted(self._store, notification):
             await self._end(notification, Outcome.SILENT, why)
             return True
         if notification.event == Event.FINISHED and await self._gathered(notification):

@@ -7,12 +7,16 @@ of that post (the root), so does a fix that the channel's filter leaves out.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
-from bot.core.models import NO_RESULT, BuildKey, Change, Ref, RefKind, Transition
+from bot.blocks.notification import NEW_BREAKAGE, green_again, red_again, red_standing
+from bot.blocks.text import Markup
+from bot.core.models import NO_RESULT, Build, BuildKey, Change, Ref, RefKind, Transition
 from bot.notifications.decisions import BEFORE_LINKED, NOT_YOURS
 from bot.notifications.filters import Filter, filter_of, judge
 from bot.notifications.notification import Event, Extra, Verdict
 from bot.notifications.quiet_hours import muted
+from bot.notifications.transitions import PastAttempt, compare, results_of
 from bot.store import Recorded
 from bot.store.rows import LinkRow, NewNotification, NewRedBranch, RedBranchRow
 from bot.store.states import NotificationState
@@ -75,6 +79,70 @@ def plan(
             if red.closed_at is not None:
                 del state[_place(red)]
     return Plan(rows=tuple(planned), red=tuple(changed.values()))
+
+
+def mended(rows: Sequence[RedBranchRow], history: Sequence[PastAttempt], now: datetime) -> list[RedBranchRow]:
+    """Return the red times of a ref that are other ones after a correction of its whole `history`.
+
+    One that was opened by a failure that was none is over, or goes on with the failures in its thread. One that was ended
+    by a pass that was none is open again; of two that are one streak the first goes on.
+    """
+    results = [result for result in results_of(history) if result.conclusion is not None]
+    red = list(takewhile(lambda result: result.is_red, results))
+    places: dict[Place, list[RedBranchRow]] = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        places.setdefault(_place(row), []).append(row)
+    changed: list[RedBranchRow] = []
+    for group in places.values():
+        current = _current(group, red)
+        for row in group:
+            then = _open_again(row, red, now) if row is current else _ended(row, results, red, history, now)
+            changed += [then] if then != row else []
+    return changed
+
+
+def _current(rows: Sequence[RedBranchRow], red: Sequence[PastAttempt]) -> RedBranchRow | None:
+    """Return the red time that is open while the newest builds of its ref are `red`: one whose thread there is already."""
+    builds = [result.build for result in reversed(red)]
+    mine = sorted((row for row in rows if row.build in builds), key=lambda row: builds.index(row.build))
+    open_rows = [row for row in rows if row.closed_at is None]
+    return next(iter((*mine, *open_rows)), None) if red else None
+
+
+def _open_again(row: RedBranchRow, red: Sequence[PastAttempt], now: datetime) -> RedBranchRow:
+    first = red[-1].number if red[-1].number is not None else row.since
+    going_on = replace(row, streak=len(red), since=first)
+    if row.closed_at is None:
+        return going_on
+    escalate_at = now + timedelta(minutes=row.escalate_minutes) if row.escalate_minutes else None
+    return replace(going_on, closed_at=None, closed_by=None, red_seconds=None, escalate_at=escalate_at)
+
+
+def _ended(
+    row: RedBranchRow,
+    results: Sequence[PastAttempt],
+    red: Sequence[PastAttempt],
+    history: Sequence[PastAttempt],
+    now: datetime,
+) -> RedBranchRow:
+    """Return a red time that is over: with the pass that ended it, without one where it never was or is part of another."""
+    root = next((past for past in history if past.build == row.build), None)
+    if root is None:  # it is older than what is known
+        return row
+    never_was = not any(past.is_red for past in history if (past.build, past.attempt_no) == (row.build, row.attempt_no))
+    later = [result for result in reversed(results) if result.position >= root.position]
+    failures = [index for index, result in enumerate(later) if result.is_red]
+    first = 0 if not failures or row.closed_at is not None else failures[-1]
+    green = next((result for result in later[first:] if not result.is_red), None)
+    if green is None or any(result.build == row.build for result in red) or (never_was and not failures):
+        return replace(row, closed_at=row.closed_at or now, closed_by=None, red_seconds=None, escalate_at=None)
+    return replace(
+        row,
+        closed_at=green.completed_at,
+        closed_by=green.number,
+        red_seconds=compare(green, history).red_seconds,
+        escalate_at=None,
+    )
 
 
 def _step(
@@ -165,6 +233,22 @@ def _wants_in_thread(item: Recorded, link: LinkRow) -> bool:
     trial = replace(link, filters=conditions.words())
     decision = judge(item.build, Extra().transition, trial, Event.FINISHED, started_by=item.row.started_by)
     return decision.verdict is Verdict.POST
+
+
+def standing(extra: Extra, red: RedBranchRow | None, build: Build) -> Markup | str:
+    """Return what ends line 2 of a card: what has become of the red branch whose thread hangs on it."""
+    if extra.is_new_breakage:
+        return NEW_BREAKAGE
+    if red is None:
+        return ""
+    is_red = build.conclusion is not None and build.conclusion.is_red
+    if red.closed_at is not None:
+        is_fixed = is_red and (red.closed_by is not None or red.red_seconds is not None)
+        return green_again(red.closed_by, red.red_seconds) if is_fixed else ""
+    own = extra.transition.red_since if is_red else None
+    if red.since is not None and red.since != (build.number if own is None and is_red else own):
+        return red_again(red.streak, red.since)
+    return red_standing(red.streak, red.since) if red.streak > red_streak(extra.transition) else ""
 
 
 def _place(row: NewRedBranch) -> Place:

@@ -69,6 +69,11 @@ def state_of(history: Iterable[PastAttempt]) -> RefState | None:
     return RefState(newest=results[0].last, red_since=red[-1].last if red else None)
 
 
+def results_of(history: Iterable[PastAttempt]) -> list[PastAttempt]:
+    """Return the last attempt of each build that has a result, the newest build first."""
+    return [result.last for result in _results(history)]
+
+
 def compare(
     attempt: PastAttempt,
     history: Sequence[PastAttempt],

@@ -7,11 +7,12 @@ from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, insert, no
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.core.models import BuildKey
-from bot.store.commit_rows import OF_BUILDS, card_key
+from bot.store.commit_rows import OF_BUILDS
 from bot.store.database import Repository, chosen
 from bot.store.lookups import CARDS, keys_of, of_build
 from bot.store.lookups import run as run_statement
 from bot.store.mapping import CARD, CARD_NOTE, COMMIT_ROW
+from bot.store.recorded import card_key
 from bot.store.redraws import mark_moved
 from bot.store.rows import CardNoteRow, CardRow
 from bot.store.statements import Statement

@@ -17,11 +17,6 @@ OF_BUILDS = by_keys(
 MOST = 200
 
 
-def card_key(card: str) -> BuildKey:
-    """Return what a card of a commit, and the notification that posts it, have for the key of a build."""
-    return BuildKey(connection="", pipeline="", id=card)
-
-
 class CommitRows(Repository):
     """Which builds are rows on the card of which commit. A build stays on the card where it was put first."""
 

@@ -67,6 +67,17 @@ class Failures(Repository):
             if first is None or last is None:
                 return None
             builds: int = await db.scalar(select(func.count(FAILURE.c.build.distinct())).where(*mine)) or 0
+            of_last = (
+                select(ATTEMPT.c.ref_job)
+                .where(
+                    ATTEMPT.c.connection == connection,
+                    ATTEMPT.c.pipeline == pipeline,
+                    ATTEMPT.c.build == last.build,
+                    ATTEMPT.c.attempt_no == last.attempt_no,
+                )
+                .limit(1)
+            )
+            job = await db.scalar(of_last)
             passed = (
                 ATTEMPT.select()
                 .where(
@@ -74,6 +85,7 @@ class Failures(Repository):
                     ATTEMPT.c.pipeline == pipeline,
                     ATTEMPT.c.ref_kind == last.ref_kind,
                     ATTEMPT.c.ref_name == last.ref_name,
+                    ATTEMPT.c.ref_job == (job or ""),
                     ATTEMPT.c.conclusion == Conclusion.PASSED.value,
                     ATTEMPT.c.completed_at > last.at,
                 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, case, func, literal, not_, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,6 +24,7 @@ SENT, HELD = NotificationState.SENT, NotificationState.HELD
 SILENT, FAILED = NotificationState.SILENT, NotificationState.FAILED
 STARTED, FINISHED = NotificationEvent.STARTED, NotificationEvent.FINISHED
 UNSENT = (PENDING, LEASED)
+RESPONSE_URL = "response_url"
 ADD_CARD = put("card", key=("team", "channel", "ts"), replace=False)
 
 
@@ -157,11 +159,12 @@ class Notifications(Repository):
         Where the build moved between drawing and posting, the card is due for an edit; so are the build's other cards in
         the channel, which may have to give way to this one.
         """
-        query = select(NOTIFICATION.c.moved).where(_fenced(leased)).with_for_update()
+        query = select(NOTIFICATION.c.moved, NOTIFICATION.c.extra).where(_fenced(leased)).with_for_update()
         async with self._write() as db:
-            moved: bool | None = await db.scalar(query)
-            if moved is None:
+            row = (await db.execute(query)).one_or_none()
+            if row is None:
                 return False
+            moved, kept = row
             await self._set_notification(
                 db,
                 NOTIFICATION.c.id == leased.id,
@@ -170,7 +173,7 @@ class Notifications(Repository):
                 sent_at=now,
                 lease_until=None,
                 unsure=False,
-                **({"extra": extra} if extra else {}),
+                extra=_spent(extra or kept),
             )
             if card is not None:
                 data = values(card) | {"notification": leased.id}
@@ -388,19 +391,35 @@ class Notifications(Repository):
     async def replace(self, leased: NotificationRow, reason: str, plain: NewNotification) -> None:
         """Set a leased notification aside for good, with the reason, and have a plain one posted in its place."""
         async with self._write() as db:
-            set_aside = await self._set_notification(db, _leased(leased), state=FAILED, reason=reason, lease_until=None)
-            if set_aside:
+            if await self._end(db, leased, FAILED, reason):
                 await self._put(db, ADD_NOTIFICATION, [plain])
 
     async def _end_lease(self, leased: NotificationRow, state: NotificationState, reason: str) -> None:
         async with self._write() as db:
-            await self._set_notification(db, _leased(leased), state=state, reason=reason, lease_until=None)
+            await self._end(db, leased, state, reason)
+
+    async def _end(self, db: AsyncConnection, leased: NotificationRow, state: NotificationState, reason: str) -> bool:
+        query = select(NOTIFICATION.c.extra).where(_leased(leased)).with_for_update()
+        kept: str | None = await db.scalar(query)
+        if kept is None:
+            return False
+        ended = {"state": state, "reason": reason, "extra": _spent(kept)}
+        return bool(await self._set_notification(db, _leased(leased), **ended, lease_until=None))
 
     async def _set_notification(
         self, db: AsyncConnection, which: ColumnElement[bool], **fields: str | int | datetime | None
     ) -> int:
         changed = NOTIFICATION.update().where(which).values(**fields)
         return (await db.execute(changed)).rowcount
+
+
+def _spent(extra: str) -> str:
+    """Return what a renderer knows without the response_url, which is an address to post at for whoever reads it."""
+    if RESPONSE_URL not in extra:
+        return extra
+    fields = msgspec.json.decode(extra, type=dict[str, msgspec.Raw])
+    fields.pop(RESPONSE_URL, None)
+    return msgspec.json.encode(fields).decode()
 
 
 def _fenced(leased: NotificationRow) -> ColumnElement[bool]:

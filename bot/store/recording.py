@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bot.core.models import NO_RESULT, Build, BuildKey
+from bot.core.models import NO_RESULT, Build, BuildKey, IssueCounts
 from bot.store import retention
 from bot.store.database import Repository, put, required, terms
 from bot.store.histories import histories, place_by_commit
 from bot.store.lookups import BUILDS, CARDS, LAST_ENDS, LINKS, MUTES, STATES, WATCHES, keys_of, of_build, run
 from bot.store.mapping import ATTEMPT, BUILD, CARD, LINK, MUTE, NOTIFICATION, WATCH, values
-from bot.store.recorded import CARD_PAUSE, Recorded
+from bot.store.recorded import CARD_PAUSE, AlreadyStarted, Recorded
 from bot.store.redraws import mark_moved, note_replaced
 from bot.store.rows import (
     AttemptRow,
@@ -140,11 +140,11 @@ class Recording(Repository):
         after_attempt: int | None = None,
         purpose: BuildPurpose = BuildPurpose.NORMAL,
         is_presumed: bool = False,
-    ) -> BuildRow | None:
+    ) -> BuildRow:
         """Write a build that a person started here, with its notifications and watches, and return its row.
 
-        A new build that is only presumed to be this start's is not taken from a start that is written already: then
-        nothing is written, and None returned.
+        Raises AlreadyStarted, and writes nothing, for a new build that is only presumed to be this start's where
+        another start of it is written already.
 
         The notifications get the build's attempt number here. `after_attempt` says that an ended build runs again, and
         which attempt it was: a new one begins, even if the system still shows the old end, and even if nobody has seen
@@ -156,7 +156,7 @@ class Recording(Repository):
             rows = await _rows(db, [build.key])
             old = rows.get(build.key)
             if is_presumed and after_attempt is None and old is not None and old.started_by:
-                return None
+                raise AlreadyStarted
             ends = await _last_ends(db, rows.values())
             previous = _previous(old, ends)
             had_ended = (before is not None and before.completed) or (previous is not None and previous.ended)
@@ -198,8 +198,11 @@ class Recording(Repository):
         entry = _Entry(step=taken, previous=previous, row=_row(taken, old, now, None))
         await self._end_attempts(db, [entry], now, None, asks_always=False)
 
-    async def recounted(self, key: BuildKey, attempt_no: int) -> Recorded | None:
-        """Return an attempt whose counts were read after its end, with its history; None where it is not the build's last."""
+    async def recounted(self, key: BuildKey, attempt_no: int, before: IssueCounts) -> Recorded | None:
+        """Return an attempt whose counts were read after its end, with its context; None where it is not the build's last.
+
+        `before` are the counts that were known of it.
+        """
         async with self._read() as db:
             row = (await _rows(db, [key])).get(key)
             query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
@@ -207,19 +210,19 @@ class Recording(Repository):
             if row is None or end is None or row.attempt_no != attempt_no:
                 return None
             build = unpack(row.data)
-            history, target_history = await histories(db, build, end)
-            return Recorded(
+            item = Recorded(
                 build=build,
                 row=row,
-                before=build,
+                before=build.with_issues(before),
                 first_seen=False,
                 attempt_no=attempt_no,
-                finished=end,
+                finished=None,
                 reopened=False,
                 blocked=False,
-                history=history,
-                target_history=target_history,
+                recounted=end,
             )
+            (whole,) = await _with_context(db, [item])
+            return whole
 
     async def stop_tracking(self, key: BuildKey) -> None:
         """Stop tracking a build that the provider no longer has: its cards lose their buttons and say so."""
@@ -287,7 +290,7 @@ class Recording(Repository):
     async def _correct_attempts(
         self, db: AsyncConnection, entries: Sequence[_Entry]
     ) -> dict[tuple[BuildKey, int], AttemptRow]:
-        """Write corrections of attempts that had ended already, and return those whose conclusion is another now."""
+        """Write corrections of attempts that had ended already, and return those with another conclusion or other counts."""
         corrections = [
             {
                 "of_connection": entry.row.connection,
@@ -306,7 +309,7 @@ class Recording(Repository):
         for entry in entries:
             if entry.ends or entry.previous is None or not entry.step.build.completed:
                 continue
-            if entry.previous.build.conclusion is entry.step.build.conclusion:
+            if not _is_corrected(entry) and entry.previous.build.issues == entry.step.build.issues:
                 continue
             key, attempt_no = entry.step.build.key, entry.step.attempt_no
             query = ATTEMPT.select().where(*of_build(ATTEMPT.c, key), ATTEMPT.c.attempt_no == attempt_no)
@@ -314,6 +317,11 @@ class Recording(Repository):
             if row is not None:
                 changed[key, attempt_no] = row
         return changed
+
+
+def _is_corrected(entry: _Entry) -> bool:
+    """Return whether an attempt that had ended has another conclusion now."""
+    return entry.previous is not None and entry.previous.build.conclusion is not entry.step.build.conclusion
 
 
 def _previous(row: NewBuild | None, ends: dict[BuildKey, datetime]) -> PreviousState | None:
@@ -414,6 +422,7 @@ Ends = Mapping[tuple[BuildKey, int], AttemptRow]
 def _recorded(entry: _Entry, number: int, finished: Ends, corrected: Ends) -> Recorded:
     taken, previous = entry.step, entry.previous
     was_waiting = previous is not None and previous.build.waiting and previous.attempt_no == taken.attempt_no
+    changed = corrected.get((taken.build.key, taken.attempt_no))
     return Recorded(
         build=taken.build,
         row=BuildRow(id=number, **values(entry.row)),
@@ -423,7 +432,8 @@ def _recorded(entry: _Entry, number: int, finished: Ends, corrected: Ends) -> Re
         finished=finished.get((taken.build.key, taken.attempt_no)) if entry.ends else None,
         reopened=taken.reopened,
         blocked=taken.build.waiting and not was_waiting,
-        corrected=corrected.get((taken.build.key, taken.attempt_no)),
+        corrected=changed if _is_corrected(entry) else None,
+        recounted=None if _is_corrected(entry) else changed,
     )
 
 
@@ -488,8 +498,7 @@ async def _with_context(db: AsyncConnection, recorded: Sequence[Recorded]) -> li
         theirs = tuple(watch for watch in watches.get(pipeline, ()) if watch.build in {"", item.build.id})
         concerned = dict.fromkeys([(link.team, link.channel) for link in mine])
         concerned |= dict.fromkeys([(watch.team, watch.channel) for watch in theirs])
-        end = item.finished or item.corrected
-        history, target_history = await histories(db, item.build, end) if end else ((), ())
+        history, target_history = await histories(db, item.build, item.end) if item.end else ((), ())
         whole.append(
             replace(
                 item,

@@ -41,6 +41,18 @@ class RedBranches(Repository):
         async with self._read() as db:
             return await RED_BRANCH.all(db, query.order_by(RED_BRANCH.c.id))
 
+    async def newest_of(self, connection: str, pipeline: str, ref: Ref, limit: int = 60) -> list[RedBranchRow]:
+        """Return the last red times of a ref in all channels, open or over, the newest first."""
+        query = RED_BRANCH.select().where(
+            RED_BRANCH.c.connection == connection,
+            RED_BRANCH.c.pipeline == pipeline,
+            RED_BRANCH.c.ref_kind == ref.kind.value,
+            RED_BRANCH.c.ref_name == ref.name,
+            RED_BRANCH.c.ref_job == (ref.job or ""),
+        )
+        async with self._read() as db:
+            return await RED_BRANCH.all(db, query.order_by(RED_BRANCH.c.id.desc()).limit(limit))
+
     async def last_of(self, team: str, channel: str, key: BuildKey) -> RedBranchRow | None:
         """Return the newest red time, in a channel, of the ref that a build belongs to."""
         query = RED_BRANCH.select().where(RED_BRANCH.c.channel == channel, *_of_ref_of(team, key))

@@ -1,5 +1,7 @@
 """Everything the bot remembers: one repository per subject behind one object."""
 
+from __future__ import annotations  # subjects are imported on first use
+
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -64,47 +66,47 @@ class Repositories:
     A subject's module is imported, and its repository made, when it is first asked for. `load` imports them all.
     """
 
-    installs: "Installs"
-    connections: "Connections"
-    health: "Health"
-    pipelines: "Pipelines"
-    links: "Links"
-    recording: "Recording"
-    approvals: "Approvals"
-    attempts: "Attempts"
-    builds: "Builds"
-    polling: "Polling"
-    notifications: "Notifications"
-    cards: "Cards"
-    watches: "Watches"
-    mutes: "Mutes"
-    people: "People"
-    grants: "Grants"
-    audit: "Audit"
-    schedules: "Schedules"
-    digests: "Digests"
-    presets: "Presets"
-    last_values: "LastValues"
-    settings: "Settings"
-    switches: "Switches"
-    claims: "Claims"
-    commit_rows: "CommitRows"
-    feeds: "Feeds"
-    chains: "Chains"
-    bisections: "Bisections"
-    log_follows: "LogFollows"
-    holds: "Holds"
-    tokens: "Tokens"
-    personal_tokens: "PersonalTokens"
-    bindings: "Bindings"
-    budgets: "Budgets"
-    forgetting: "Forgetting"
-    workspaces: "Workspaces"
-    inbox: "Inbox"
-    red_branches: "RedBranches"
-    failures: "Failures"
-    vitals: "Vitals"
-    pruning: "Pruning"
+    installs: Installs
+    connections: Connections
+    health: Health
+    pipelines: Pipelines
+    links: Links
+    recording: Recording
+    approvals: Approvals
+    attempts: Attempts
+    builds: Builds
+    polling: Polling
+    notifications: Notifications
+    cards: Cards
+    watches: Watches
+    mutes: Mutes
+    people: People
+    grants: Grants
+    audit: Audit
+    schedules: Schedules
+    digests: Digests
+    presets: Presets
+    last_values: LastValues
+    settings: Settings
+    switches: Switches
+    claims: Claims
+    commit_rows: CommitRows
+    feeds: Feeds
+    chains: Chains
+    bisections: Bisections
+    log_follows: LogFollows
+    holds: Holds
+    tokens: Tokens
+    personal_tokens: PersonalTokens
+    bindings: Bindings
+    budgets: Budgets
+    forgetting: Forgetting
+    workspaces: Workspaces
+    inbox: Inbox
+    red_branches: RedBranches
+    failures: Failures
+    vitals: Vitals
+    pruning: Pruning
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions

@@ -27,6 +27,18 @@ class Watches(Repository):
         async with self._read() as db:
             return await WATCH.all(db, WATCH.select().where(*of_build(WATCH.c, key)).order_by(WATCH.c.id))
 
+    async def follow(self, team: str, channel: str, key: BuildKey) -> WatchRow | None:
+        """Return how a person, or a channel, follows the pipeline of a build; None where they do not."""
+        query = WATCH.select().where(
+            WATCH.c.team == team,
+            WATCH.c.channel == channel,
+            WATCH.c.connection == key.connection,
+            WATCH.c.pipeline == key.pipeline,
+            WATCH.c.build == "",
+        )
+        async with self._read() as db:
+            return await WATCH.first(db, query.order_by(WATCH.c.id))
+
     async def delete(self, watch_id: int) -> None:
         """Forget a watch."""
         async with self._write() as db:

@@ -137,12 +137,12 @@ async def run(args: Args, match: BuildMatch, context: Context) -> Answer:
         what = f"all jobs of {number}"
     elif provider.can(Capability.RETRY_FAILED):
         after = await provider.retry(build.pipeline, build.id, failed_only=True)
-        what = f"the failed jobs of {number}"
+        what = number if build.job is not None else f"the failed jobs of {number}"  # a build may be one job alone
     else:
         return await _rebuilt(args, match, context)
     headline = f"{actions.actor(context)} retried {what} ({escape(match.pipeline.name)})"
     same = after.id == build.id
-    did = f"retried {what.removesuffix(f' of {number}')}"
+    did = f"retried {'it' if what == number else what.removesuffix(f' of {number}')}"
     if not same:
         did += f" as {actions.number_words(after)}"
     kind = NoteKind.ACT if same else NoteKind.REPLACED

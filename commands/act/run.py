@@ -229,7 +229,7 @@ async def run(args: Args, start: Start, context: Context) -> Answer:
     if missing:
         raise MissingParameters(missing, pipeline)
     if args.dry_run:
-        return Answer(message=_dry(start, unchecked), is_question=True)
+        return Answer(message=actions.noted(_dry(start, unchecked), pipeline), is_question=True)
     if args.then:
         await _check_then(args.then, context)
     if args.when_green:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bot.blocks.message import Message, actions, button, section
 from bot.blocks.message import context as small_print
-from bot.blocks.text import Markup, escape, mention
+from bot.blocks.text import Markup, bold, escape, mention
 from bot.core.acting import is_presumed
 from bot.core.errors import Unavailable, UsageError
 from bot.core.models import Build, Status
@@ -13,6 +13,7 @@ from bot.core.text import folded
 from bot.core.tracing import current_trace
 from bot.notifications.decisions import started_row
 from bot.providers.base.capabilities import Capability
+from bot.store.recorded import AlreadyStarted
 from bot.store.rows import NewWatch
 from bot.store.states import NoteKind
 from commands.core.context import Answer, Context, Source
@@ -85,9 +86,11 @@ async def announce(
     """Post the live card of a build that a person started here, and watch it to its end.
 
     `retried` is the same build as it had ended, where it runs again. With `has_card` a card of the build stands here already, which shows the new attempt: nothing is posted.
-    `note` is shown to the person alone: what could not be checked before the act.
+    `note` is shown to the person alone: what could not be checked before the act. So is which pipeline was taken, and
+    why, where none was named.
     """
     conversation = context.channel or context.user
+    note = "\n".join(filter(None, (default_words(pipeline), note)))
     started = Answer(silent=True, connection=pipeline.connection, pipeline=build.pipeline, build=build.id)
     if context.source is Source.TERMINAL:
         return replace(started, silent=False, message=Message(text=f"{headline}\n{note}".strip()))
@@ -115,20 +118,21 @@ async def announce(
             created_at=context.now,
         )
     ]
-    written = await context.store.recording.record_start(
-        build,
-        team=context.team,
-        channel=conversation,
-        user=context.user,
-        notifications=[] if has_card else [card],
-        watches=watches if watch else [],
-        now=context.now,
-        before=retried.build if retried else None,
-        after_attempt=retried.attempt_no if retried else None,
-        is_presumed=is_presumed(),
-    )
-    if written is None:
-        raise started_by_another(build, pipeline)
+    try:
+        await context.store.recording.record_start(
+            build,
+            team=context.team,
+            channel=conversation,
+            user=context.user,
+            notifications=[] if has_card else [card],
+            watches=watches if watch else [],
+            now=context.now,
+            before=retried.build if retried else None,
+            after_attempt=retried.attempt_no if retried else None,
+            is_presumed=is_presumed(),
+        )
+    except AlreadyStarted:
+        raise started_by_another(build, pipeline) from None
     target = pipeline.provider.poll_target(build.pipeline)
     await context.store.polling.ensure(pipeline.connection, target, now=context.now)
     await poll_again(build, pipeline, context)
@@ -226,6 +230,8 @@ async def answered(match: BuildMatch, context: Context, *, line: str) -> Answer:
     """
     build = match.build
     answer = public_line(line, build, match.pipeline)
+    if answer.message is not None:
+        answer = replace(answer, message=noted(answer.message, match.pipeline))
     if not await has_card_here(build, context):
         return answer
     if await is_pressed_on_card(build, context):
@@ -259,6 +265,11 @@ def noted(message: Message, pipeline: PipelineMatch) -> Message:
     line = small_print(pipeline.note)
     fallback = (*message.fallback, line) if message.fallback else ()
     return replace(message, blocks=(*message.blocks, line), fallback=fallback)
+
+
+def default_words(pipeline: PipelineMatch) -> str:
+    """Return which pipeline an act took where none was named, and why; an empty text where one was. Mrkdwn."""
+    return f"{pipeline.note}: {bold(pipeline.name)}" if pipeline.note else ""
 
 
 def actor(context: Context) -> str:

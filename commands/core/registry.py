@@ -96,28 +96,28 @@ class Forms(Mapping[str, Form]):
     """Forms by name, each of a class in a module: imported and made when it is first asked for."""
 
     def __init__(self, classes: Mapping[str, tuple[str, str]]) -> None:
-        self._classes = classes
+        self.classes = classes
         self._made: dict[str, Form] = {}
 
     @override
     def __getitem__(self, name: str) -> Form:
         form = self._made.get(name)
         if form is None:
-            module, made_by = self._classes[name]
+            module, made_by = self.classes[name]
             form = self._made[name] = getattr(import_module(module), made_by)()
         return form
 
     @override
     def __contains__(self, name: object) -> bool:
-        return name in self._classes
+        return name in self.classes
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return iter(self._classes)
+        return iter(self.classes)
 
     @override
     def __len__(self) -> int:
-        return len(self._classes)
+        return len(self.classes)
 
 
 class Registry:

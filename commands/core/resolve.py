@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from bot.blocks.text import code, plural
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
-from bot.core.models import SHORT_KINDS, Build, Conclusion, Page, Ref, RefKind, spoken
+from bot.core.models import SHORT_KINDS, Build, Page, Ref, RefKind, spoken
 from bot.core.text import among_names, holds_name
 from bot.providers.base.provider import AnyProvider
 from bot.providers.base.urls import is_uuid
@@ -21,8 +21,9 @@ from bot.store.rows import CardRow, LinkRow, PipelineRow
 from commands.core.catalogue import nearest
 from commands.core.context import Context
 from commands.core.grammar import Target
-from commands.core.listings import is_built_from, recent_builds
+from commands.core.listings import is_built_from
 from commands.core.matches import BuildMatch, PipelineMatch
+from commands.core.numbers import numbered, numbered_in, pick
 from commands.core.words import choice_label
 
 MINE, THIS = "mine", "this"
@@ -297,7 +298,7 @@ async def resolve_build(
     if acting and ref is None and target.build is None and default == "last" and pipeline.branch:
         ref = Ref(kind=RefKind.BRANCH, name=pipeline.branch)
     word = target.build or default
-    return await match_of_build(await _pick(pipeline, ref, word), context, within=pipeline, verb=verb)
+    return await match_of_build(await pick(pipeline, ref, word), context, within=pipeline, verb=verb)
 
 
 async def resolve_named_build(target: Target, context: Context, *, acting: bool, verb: str) -> BuildMatch | None:
@@ -324,12 +325,44 @@ async def resolve_named_build(target: Target, context: Context, *, acting: bool,
         )
     if target.id is None and (target.build is None or is_build_word(target.build)):
         return None
+    if (
+        target.pipeline is None
+        and target.id is None
+        and (match := await _bare_number(target, context, acting=acting, verb=verb))
+    ):
+        return match
     pipeline = await resolve_pipeline(replace(target, ref=None), context, acting=acting, verb=verb)
     if target.id is not None:
         build = await pipeline.provider.build(pipeline.id, target.id)
     else:
-        build = await _numbered(pipeline, target.build or "", context)
+        build = await numbered(pipeline, target.build or "", context)
     return await match_of_build(build, context, within=pipeline, verb=verb, named=target.build or target.id or "")
+
+
+async def _bare_number(target: Target, context: Context, *, acting: bool, verb: str) -> BuildMatch | None:
+    """Return the build that a bare number names in a channel of several pipelines; None where the default decides.
+
+    Where two pipelines have such a build, an act asks which one is meant. A question about one takes the default pipeline's.
+    """
+    pipelines = await pipelines_here(context)
+    if len(pipelines) <= 1 or await card_here(context) is not None:
+        return None
+    number = target.build or ""
+    pairs = await numbered_in(pipelines[:MOST_CHOICES], number, context)
+    is_asked = acting or not any(pipeline.link is not None and pipeline.link.is_default for pipeline, _build in pairs)
+    if not pairs or (len(pairs) > 1 and not is_asked):
+        return None
+    matches = [
+        await match_of_build(build, context, within=pipeline, verb=verb, named=number) for pipeline, build in pairs
+    ]
+    if len(matches) == 1:
+        note = f"Using the only pipeline here that has a build #{number}"
+        return replace(matches[0], pipeline=replace(matches[0].pipeline, note=note))
+    raise Ambiguous(
+        f"{len(matches)} pipelines here have a build #{number}. Which one?",
+        choices=_choices(matches, target, context, verb),
+        hint=f"Name it: `{context.command} {verb} NAME#{number}`.",
+    )
 
 
 async def _which_build(target: Target, context: Context, verb: str) -> BotError:
@@ -450,58 +483,10 @@ async def _build_of_page(provider: AnyProvider, page: Page, context: Context) ->
         return await provider.build((await pipeline_at(provider, page.pipeline, context)).id, page.build)
     pipeline = await pipeline_at(provider, page.pipeline, context)
     if page.number is not None:
-        return await _numbered(pipeline, str(page.number), context)
+        return await numbered(pipeline, str(page.number), context)
     if page.job is not None:
         return await provider.build_of_job(pipeline.id, page.job)
     return None
-
-
-async def _numbered(pipeline: PipelineMatch, number: str, context: Context) -> Build:
-    """Return the build of a pipeline that people call by a number or a label. Raises NotFound.
-
-    The stored build is only a shortcut to the id: what counts is what the provider returns for it.
-    """
-    if not number.isdigit():
-        return await pipeline.provider.build_by_label(pipeline.id, number)
-    stored = await context.store.builds.by_number(pipeline.connection, pipeline.id, int(number))
-    if stored is not None:
-        build = await pipeline.provider.build_or_none(stored.key)
-        if build is not None and (build.pipeline, build.number) == (pipeline.id, int(number)):
-            return build
-    return await pipeline.provider.build_by_number(pipeline.id, int(number))
-
-
-async def _pick(pipeline: PipelineMatch, ref: Ref | None, word: str) -> Build:
-    """Return the newest build that a build word fits. Costs one listing, and the build itself."""
-    skip = int(word) * -1 if word.startswith("-") else 0
-    position = 0
-    async for candidate in recent_builds(pipeline, ref):
-        match word:
-            case "running":
-                fits = not candidate.completed
-            case "failed":
-                fits = candidate.conclusion is not None and candidate.conclusion.is_red
-            case "green":
-                fits = candidate.conclusion is Conclusion.PASSED
-            case _:
-                fits = position >= skip
-        position += 1
-        if fits:
-            return await pipeline.provider.build_or_none(candidate.key) or candidate
-    raise NotFound(_none_fits(pipeline, word, ref), provider=pipeline.provider.label)
-
-
-def _none_fits(pipeline: PipelineMatch, word: str, ref: Ref | None) -> str:
-    on = f" on {ref}" if ref else ""
-    match word:
-        case "running":
-            return f"Nothing is running in {pipeline.name}{on}."
-        case "failed":
-            return f"None of the latest builds of {pipeline.name}{on} failed."
-        case "green":
-            return f"None of the latest builds of {pipeline.name}{on} passed."
-        case _:
-            return f"{pipeline.name} has no builds{on} yet."
 
 
 async def card_here(context: Context) -> CardRow | None:

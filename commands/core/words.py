@@ -9,13 +9,13 @@ from commands.core.matches import BuildMatch
 
 
 def choice_label(match: BuildMatch, context: Context, approval: Approval | None = None) -> str:
-    """Return a build as a menu offers it: name, step, branch, commit subject, and since when it stands as it does."""
+    """Return a build as a menu offers it: name, step, branch, commit (its subject, else its SHA), and since when it stands as it does."""
     build = match.build
     parts = (
         match.name,
         approval.name if approval is not None else None,
         build.ref,
-        one_line(build.subject, 30) if build.subject else None,
+        one_line(build.subject, 30) if build.subject else (build.commit or "")[:7],
         standing(build, context.now, waiting_since=match.waiting_since, waits=approval is not None),
     )
     return " · ".join(part for part in parts if part)

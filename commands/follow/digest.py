@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from bot.blocks.message import Message, button, section, sections
 from bot.blocks.message import actions as buttons
-from bot.blocks.text import bold, escape, when
+from bot.blocks.text import bold, code, escape, when
 from bot.core.errors import UsageError
 from bot.core.models import Ref, RefKind
 from bot.core.recurrence import zone_of
@@ -119,14 +119,26 @@ async def _link_lines(link: LinkRow, since: datetime, context: Context) -> list[
     name = bold(link.alias or link.name)
     if not attempts:
         return [f"{name} · nothing was built"]
-    return [f"{name}{await _state(link, branch, context)}", *(f"   {line}" for line in summary_lines(attempts))]
+    jobs = sorted({attempt.ref_job for attempt in attempts})
+    if jobs == [""]:
+        return [f"{name}{await _state(link, branch, '', context)}", *_indented(summary_lines(attempts))]
+    lines: list[str] = [name]
+    for job in jobs:  # a build is no more than one job there: each has a history of its own
+        label = f"   {code(job, 80)}" if job else "   other builds"
+        lines.append(f"{label}{await _state(link, branch, job, context)}")
+        lines += _indented(summary_lines([attempt for attempt in attempts if attempt.ref_job == job]), 2)
+    return lines
 
 
-async def _state(link: LinkRow, branch: str, context: Context) -> str:
-    """Return how the pipeline's branch stands, with its issue counts; nothing where no branch is followed."""
+def _indented(lines: Sequence[str], depth: int = 1) -> list[str]:
+    return [f"{'   ' * depth}{line}" for line in lines]
+
+
+async def _state(link: LinkRow, branch: str, job: str, context: Context) -> str:
+    """Return how the pipeline's branch, or one job of it, stands, with its issue counts; nothing where no branch is followed."""
     if not branch:
         return ""
-    ref = Ref(kind=RefKind.BRANCH, name=branch)
+    ref = Ref(kind=RefKind.BRANCH, name=branch, job=job or None)
     state = state_of(past(await context.store.attempts.of_ref(link.connection, link.pipeline, ref)))
     if state is None:
         return ""

@@ -119,12 +119,10 @@ def spoken(args: Args) -> str:
 
 
 def form(args: Args, context: Context) -> Opening:
-    """Return the form with what was typed in it. Raises UsageError where a person was named, whom it does not ask for."""
-    if args.person:
-        raise UsageError("The form is about pipelines. To mute a person leave `--form` out.", usage=USAGE)
+    """Return the form with what was typed in it."""
     span = f"{int(args.span.total_seconds() // 60)}m" if args.span is not None else ""
     what = args.target.pipeline or args.target.url or ""
-    return opening("mute", context, target=what, span=span, until=args.until)
+    return opening("mute", context, target=what, person=args.person, until=args.until, **{"for": span})
 
 
 async def resolve(args: Args, context: Context) -> Mute:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from typing_extensions import override
 
-from bot.blocks.message import View, input_block, multi_select, select, text_field
+from bot.blocks.message import View, input_block, multi_select, person_select, select, text_field
 from bot.blocks.message import context as small_print
 from bot.blocks.text import duration, escape, when
 from bot.core.errors import BotError, UsageError
@@ -21,7 +21,8 @@ from commands.core.grammar import Target
 from commands.core.resolve import resolve_pipeline
 from commands.follow import mute, quiet
 
-TARGET, SPAN, UNTIL, HOURS, WEEKDAYS, EXCEPT = "target", "for", "until", "hours", "days", "except"
+TARGET, PERSON, SPAN, UNTIL = "target", "person", "for", "until"
+HOURS, WEEKDAYS, EXCEPT = "hours", "days", "except"
 ALL, OTHER = "all", "until"
 SPANS = (
     ("30 minutes", "30m"),
@@ -54,9 +55,9 @@ class MuteForm(Form):
         mutes = await context.store.mutes.of_channel(context.team, context.channel)
         names = {value: label for label, value in listed} | {ALL: "everything"}
         now = [
-            f"Muted now: {escape(names.get(one.target, one.target))} until {when(one.until)}"
-            for one in mutes
-            if one.until is not None and one.until > context.now
+            f"Muted now: {_muted(row.target, names)} until {when(row.until)}"
+            for row in mutes
+            if row.until is not None and row.until > context.now
         ]
         span, until = arguments.get(SPAN) or "2h", arguments.get(UNTIL, "")
         offered = [
@@ -66,6 +67,13 @@ class MuteForm(Form):
         spans = [*offered, SPANS[-1]]
         blocks = [
             input_block("What", select(listed, initial=await _named(arguments, context) or ALL), name=TARGET),
+            input_block(
+                "Or a person",
+                person_select(initial=arguments.get(PERSON, "")),
+                name=PERSON,
+                optional=True,
+                hint="Whose builds nobody here is notified of: started by them, or with their commit.",
+            ),
             input_block("How long", select(spans, initial=OTHER if until else _offered(span)), name=SPAN),
             input_block(
                 "Until",
@@ -86,9 +94,13 @@ class MuteForm(Form):
             raise FieldError(UNTIL, "Until when?")
         if span != OTHER and until:
             raise FieldError(SPAN, "Choose “until the time below”, or leave the time out.")
+        person = text(values, PERSON)
+        if person and what != ALL:
+            raise FieldError(PERSON, "A pipeline or a person, not both.")
         args = mute.Args(
-            target=Target() if what == ALL else Target(pipeline=what),
-            everything=what == ALL,
+            target=Target() if person or what == ALL else Target(pipeline=what),
+            everything=what == ALL and not person,
+            person=person,
             span=None if span == OTHER else parse_duration(span),
             until=until,
         )
@@ -100,6 +112,12 @@ class MuteForm(Form):
         if isinstance(error, UsageError):
             return FieldError(UNTIL if text(values, SPAN) == OTHER else SPAN, _whole(error))
         return error
+
+
+def _muted(target: str, names: Mapping[str, str]) -> str:
+    """Return what is muted as the form names it, mrkdwn."""
+    person = target.removeprefix("user:") if target.startswith("user:") else ""
+    return mute.label_of(None, person) if person else escape(names.get(target, target))
 
 
 def _offered(span: str) -> str:

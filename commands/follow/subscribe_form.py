@@ -13,6 +13,7 @@ from bot.blocks.message import (
     divider,
     input_block,
     multi_select,
+    person_select,
     radios,
     section,
     select,
@@ -263,7 +264,7 @@ def _mention_fields(mention: str, *, somebody: bool) -> list[Block]:
     options = [("the author of the change", AUTHOR), ("nobody", NOBODY), ("a person", SOMEBODY)]
     if mention and mention != NOBODY and not is_person:
         options.append(("the group, as before", mention))
-    person: Block = {"type": "users_select"} | ({"initial_user": mention} if is_person else {})
+    person = person_select(initial=mention if is_person else "")
     whom = input_block(
         "Mention when it newly breaks",
         select(options, initial=SOMEBODY if is_person or somebody else mention or AUTHOR),

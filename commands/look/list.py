@@ -22,6 +22,7 @@ from commands.core.resolve import connections_called, resolve_pipeline
 from commands.look import build_filters, build_lists, jobs
 from commands.look.build_filters import Filters, read_filters
 from commands.look.build_lists import ListPage
+from commands.look.connections import connection_lines
 from commands.look.sources import Sources, able_providers, sources_message
 
 USAGE = (
@@ -167,7 +168,7 @@ async def run(args: Args, match: PipelineMatch | ConnectionsMatch | BuildMatch |
     elif args.kind is Kind.PIPELINES:
         message = await _pipelines(args, context)
     elif args.kind is Kind.CONNECTIONS:
-        message = await _connections(context)
+        message = connections_message(await connection_lines(context))
     elif args.kind is Kind.SCHEDULES:
         message = await _schedules(context)
     else:
@@ -184,19 +185,6 @@ async def _sources(args: Args, context: Context) -> Message:
         text="\n".join(message.text for message in messages),
         blocks=tuple(block for message in messages for block in message.blocks),
     )
-
-
-async def _connections(context: Context) -> Message:
-    rows = {row.name: row for row in await context.store.connections.all()}
-    shown = [
-        (
-            provider.connection,
-            provider.label,
-            rows[provider.connection].last_error if provider.connection in rows else "",
-        )
-        for provider in context.providers()
-    ]
-    return connections_message(shown)
 
 
 async def _links(pattern: str, context: Context) -> Message:

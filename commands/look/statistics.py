@@ -107,9 +107,10 @@ def branch_of(attempt: AttemptRow) -> str:
 
 
 def flaky_commits(attempts: Iterable[AttemptRow]) -> int:
-    """Return how many commits of a branch both passed and failed."""
-    ends: dict[tuple[str, str], set[bool]] = {}
+    """Return how many commits of a branch both passed and failed; where a build is one job, in the same job."""
+    ends: dict[tuple[str, str, str], set[bool]] = {}
     for attempt in attempts:
         if attempt.commit_sha and attempt.conclusion in {"passed", "failed", "timeout"}:
-            ends.setdefault((attempt.branch, attempt.commit_sha), set()).add(attempt.conclusion == "passed")
-    return sum(1 for both in ends.values() if len(both) > 1)
+            place = (attempt.branch, attempt.ref_job, attempt.commit_sha)
+            ends.setdefault(place, set()).add(attempt.conclusion == "passed")
+    return len({(branch, commit) for (branch, _job, commit), both in ends.items() if len(both) > 1})

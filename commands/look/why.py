@@ -198,7 +198,8 @@ async def _history(match: BuildMatch, context: Context) -> History:
 
 
 def _passed_same(build: Build, other: Build) -> bool:
-    return build.pipeline == other.pipeline and build.id != other.id and build.conclusion is Conclusion.PASSED
+    is_same_job = (build.pipeline, build.job) == (other.pipeline, other.job)
+    return is_same_job and build.id != other.id and build.conclusion is Conclusion.PASSED
 
 
 COMMAND = Command(

@@ -4,17 +4,18 @@ Each list is paged; the pages shown travel in the values of the page buttons (`l
 view stays below Slack's hundred blocks: each list has its share.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 from bot.blocks.build import build_line
-from bot.blocks.credentials import expiry_line
+from bot.blocks.credentials import end_words, expiry_line
 from bot.blocks.message import Block, View, actions, button, divider, header, link_button, section, sections
 from bot.blocks.message import context as small_print
 from bot.blocks.status import StatusRow, status_text
-from bot.blocks.text import code, escape, harmless, plural, when
+from bot.blocks.text import code, escape, harmless, plural, roughly, since, when
 from bot.blocks.welcome import Step, checklist_lines
 from bot.core.models import Build, Conclusion, Ref, RefKind, spoken
 from bot.monitoring.credentials import days_left, step_of
@@ -38,6 +39,7 @@ WAITING = 6
 CONSIDERED = 24
 LINKS = 8
 CONNECTIONS = 10
+EXPORTS = 4
 BANNERS = 4
 FRESH_SECONDS = 10.0
 MOST_STARTED = 48
@@ -122,7 +124,7 @@ async def home(context: Context, pages: Pages = FIRST_PAGES) -> View:
         ),
     ]
     if parts.role >= Role.ADMIN:
-        blocks += _admin(parts)
+        blocks += await _admin(parts)
     return View(title="Home", kind="home", blocks=tuple(blocks[:MOST_BLOCKS]))
 
 
@@ -291,10 +293,10 @@ async def _banners(parts: _Home) -> list[Block]:
     lines: list[Block] = []
     for row in parts.troubles:
         what = f"{parts.visible[row.connection].label} ({code(row.connection)})"
-        since = when(row.failing_since) if row.failing_since else ""
+        failing_since = when(row.failing_since) if row.failing_since else ""
         error = harmless(row.last_error, styles=False)
         fix = button("Fix", "connect") if is_admin else None
-        lines.append(section(f"⚠ {what} has not answered since {since}: {error}", accessory=fix))
+        lines.append(section(f"⚠ {what} has not answered since {failing_since}: {error}", accessory=fix))
     if is_admin:
         lines += await _ending_credentials(parts)
     for name, provider in parts.visible.items():
@@ -339,24 +341,33 @@ def _first_steps(parts: _Home, *, has_started: bool) -> list[Block]:
     return [header("Three steps"), section(text), actions(*row, button("Help", "help")), divider()]
 
 
-def _admin(parts: _Home) -> list[Block]:
-    """Return the connections with their health and credentials, and where roles, the audit and feeds are."""
+async def _admin(parts: _Home) -> list[Block]:
+    """Return the connections with their health and credentials, what waits to be posted, the channels' set-ups, and where the rest is."""
+    now, health = parts.context.now, await parts.context.store.health.all()
     failing = {row.connection for row in parts.troubles}
     shown, turn = _page(list(parts.visible.items()), "connections", CONNECTIONS, parts)
     rows: list[Block] = []
     for name, provider in shown:
         state = "✕ failing" if name in failing else "✓"
         left = f" · {provider.quota.remaining} of {provider.quota.limit} requests left" if provider.quota else ""
+        row = health.get(name)
+        ends = (
+            f" · {end_words(row.expires_at, days_left(row.expires_at, now))}"
+            if row is not None and row.expires_at is not None
+            else ""
+        )
         is_ours = parts.context.services.connections.from_slack(name)
         renew = [button("New credentials", f"credentials {name}")] if is_ours else []
         rows += [
-            section(f"{state} {code(name)} {escape(provider.label)}{left}"),
+            section(f"{state} {code(name)} {escape(provider.label)}{left}{ends}"),
             actions(button("Test", f"credentials {name} --test"), *renew),
         ]
     return [
         header("Admin"),
         *(rows or [section("No CI system is connected.")]),
         *turn,
+        small_print(await _delivery(parts)),
+        *_exports(parts),
         actions(
             button("Connect a CI system", "connect"),
             button("Check up", "doctor"),
@@ -365,3 +376,27 @@ def _admin(parts: _Home) -> list[Block]:
             button("Feeds", "feeds"),
         ),
     ]
+
+
+async def _delivery(parts: _Home) -> str:
+    """Return how far behind the posts to the workspace are."""
+    now = parts.context.now
+    waiting = await parts.context.store.notifications.waiting([parts.context.team], now)
+    if waiting.since is None:
+        return "Delivery: nothing is late."
+    return f"Delivery: {plural(waiting.count, 'post')} late, the oldest by {roughly(since(waiting.since, now))}."
+
+
+def _exports(parts: _Home) -> list[Block]:
+    """Return each channel's set-up with the button that sends it as a file, judged in that channel."""
+    counts = Counter(link.channel for link in parts.links)
+    shown, turn = _page(sorted(counts), "exports", EXPORTS, parts)
+    rows = [
+        judged_in(
+            section(f"<#{channel}>: {plural(counts[channel], 'pipeline')}", accessory=button("Export", "export")),
+            channel,
+            "export",
+        )
+        for channel in shown
+    ]
+    return [*rows, *turn]

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from bot.core.models import Pipeline
 from commands.core.context import Source
 from commands.core.executor import Outcome
 from commands.core.grammar import without_switch
@@ -70,17 +69,20 @@ async def test_a_program_that_asks_for_a_form_gets_no_build_instead(
         ("run app@release/2.1 ENV=qa --message 'Try again' --form", "Try again"),
         ("link app as mobile --form", "mobile"),
         ("quiet 21:00-06:30 --form", "21:00-06:30"),
-        ("cancel --reason 'wrong branch' --form", "wrong branch"),
     ],
 )
-async def test_what_was_typed_stands_in_the_form(
-    words: str, shown: str, modal: Modal, linked: Linked, works: FakeProvider, app: Pipeline
-) -> None:
-    works.running(app, 4)
+async def test_what_was_typed_stands_in_the_form(words: str, shown: str, modal: Modal, linked: Linked) -> None:
     await linked()
     modal.user = ADMIN
     await modal.open(words)
-    assert shown in json.dumps(modal.sender.view)
+    assert shown in json.dumps(modal.sender.view["blocks"])
+
+
+async def test_a_reason_that_was_typed_goes_with_the_form(modal: Modal, linked: Linked) -> None:
+    await linked()
+    modal.user = ADMIN
+    await modal.open("cancel --reason 'wrong branch' --form")
+    assert "wrong branch" in modal.sender.view["private_metadata"]
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,27 @@
 """Listings: what reads is kept, what a filter admits is yielded, and every listing ends."""
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import fields, replace
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
 from bot.core.errors import UnexpectedResponse
-from bot.core.models import Build, BuildFilter, BuildKey
+from bot.core.models import Build, BuildFilter, BuildKey, IssueCounts
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
+COUNTS = tuple(field.name for field in fields(IssueCounts))
 SEARCH_PAGES = 10
 SINGLE_READS = 100
+_SKIPPED: ContextVar[list[UnexpectedResponse] | None] = ContextVar("skipped", default=None)
+"""Where items that do not read are noted while something is counted from lists."""
 ODD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What a converter raises for a value that nobody thought of; it must not spoil the items beside it."""
 
@@ -35,9 +42,36 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
             good = True
             yield value
             continue
+        note_skipped(odd)
         log.warning("an item of a list does not read", extra={"error": str(odd), "why": repr(odd.__cause__)})
     if odd is not None and not good:
         raise odd
+
+
+def note_skipped(odd: UnexpectedResponse) -> None:
+    """Note that an item was left out of a list that may be counted."""
+    if (skipped := _SKIPPED.get()) is not None:
+        skipped.append(odd)
+
+
+def without_false_zeros(
+    count: Callable[P, Awaitable[IssueCounts]],
+) -> Callable[P, Coroutine[Any, Any, IssueCounts]]:
+    """Return a method that counts, and reports no zero where an item of the lists it read was left out: that is unknown."""
+
+    @wraps(count)
+    async def counted(*args: P.args, **kwargs: P.kwargs) -> IssueCounts:
+        skipped: list[UnexpectedResponse] = []
+        token = _SKIPPED.set(skipped)
+        try:
+            counts = await count(*args, **kwargs)
+        finally:
+            _SKIPPED.reset(token)
+        if not skipped:
+            return counts
+        return replace(counts, **{name: getattr(counts, name) or None for name in COUNTS})
+
+    return counted
 
 
 async def matching(

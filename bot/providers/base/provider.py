@@ -14,12 +14,7 @@ import httpx
 from typing_extensions import override
 
 from bot.core.clock import Clock, Sleep, sleep
-from bot.core.errors import (
-    AuthFailed,
-    NotFound,
-    ProviderError,
-    Unsupported,
-)
+from bot.core.errors import AuthFailed, NotFound, ProviderError, Unsupported
 from bot.core.models import (
     Account,
     Approval,
@@ -55,6 +50,7 @@ from bot.http.reply import Reply
 from bot.providers.base.admin import PipelineAdmin
 from bot.providers.base.capabilities import ABILITIES, SAME_REASON, Capability
 from bot.providers.base.convert import StateMap
+from bot.providers.base.listing import without_false_zeros
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.options import O, Options, check_options
 from bot.providers.base.send_once import read_back, send_once
@@ -118,8 +114,10 @@ class Provider(ABC, Generic[O]):
 
     @override
     def __init_subclass__(cls, **given: object) -> None:
-        """Note the provider's label for the messages of its wire models."""
+        """Note the provider's label for the messages of its wire models; let its counts report no false zero."""
         super().__init_subclass__(**given)
+        if "counts" in vars(cls):
+            setattr(cls, "counts", without_false_zeros(cls.counts))  # noqa: B010 - mypy takes no assignment to a method
         package = cls.__module__.split(".")
         if len(package) > 2 and isinstance(label := getattr(cls, "label", None), str):
             LABELS.setdefault(package[2], label)

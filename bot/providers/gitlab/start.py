@@ -257,10 +257,10 @@ class Starts:
     async def _has_variables(self, pipeline: str, raw: wire.PipelineRun, sent: Mapping[str, str]) -> bool:
         """Return whether a build was given these variables and no others, or does not tell."""
         try:
-            given = await self._client.variables(pipeline, str(raw.id))
+            variables = await self._client.variables(pipeline, str(raw.id))
         except (AuthFailed, NotFound):
             return True
-        return {variable.key: variable.value for variable in given} == dict(sent)
+        return {variable.key: variable.value for variable in variables} == dict(sent)
 
     async def _old_variables(self, pipeline: str, build: str, source: str | None) -> list[wire.Variable]:
         try:

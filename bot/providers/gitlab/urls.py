@@ -13,6 +13,8 @@ RESERVED: Final = frozenset(
     {"-", "admin", "api", "assets", "dashboard", "explore", "groups", "help", "profile", "search", "uploads", "users"}
 )
 """First parts of paths that are no group."""
+WHOLE_PIPELINE: Final = "pipeline "
+"""Begins what stands for a build on the page of a whole pipeline of an old server, which is none."""
 BELOW_PROJECT: Final = frozenset({"pipelines", "builds", "jobs", "commit", "commits", "tree", "blob", "merge_requests"})
 """Where a project's path ends on servers that write no `-` after it."""
 
@@ -68,7 +70,7 @@ def parse_url(url: str, root: str, *, builds_are_jobs: bool = False) -> Page | N
     project = "/".join(parts[:cut]).removesuffix(".git")
     match below:
         case ("pipelines", number, *_) if number.isdecimal():
-            return Page(pipeline=project, build=f"pipeline {number}" if builds_are_jobs else number)
+            return Page(pipeline=project, build=f"{WHOLE_PIPELINE}{number}" if builds_are_jobs else number)
         case ("jobs" | "builds", number, *_) if number.isdecimal():
             if builds_are_jobs:
                 return Page(pipeline=project, build=number, number=int(number), job=number)

@@ -424,10 +424,12 @@ NO_SUCH_CALL: Final = -1
 def build_number(build: str) -> str:
     """Return a build's id. Raises NotFound for what is none, the page of a whole pipeline among them."""
     if not build.isdecimal():
+        is_page = build.startswith(urls.WHOLE_PIPELINE)
+        what = f"The page of {build} shows several builds" if is_page else f"`{build}` is no build's number"
         raise NotFound(
-            "A GitLab this old has builds, each with a number; that is none.",
+            f"{what}; a GitLab this old runs, retries and cancels each one by itself.",
             provider=errors.LABEL,
-            hint="Paste the page of one build, or name its number.",
+            hint="Paste the page of one build, or name its number: `#N`.",
         )
     return build
 

@@ -25,7 +25,7 @@ from bot.core.models import (
     Trigger,
 )
 from bot.providers.base.convert import noreply_login, repository, state_from
-from bot.providers.base.listing import parse_items
+from bot.providers.base.listing import note_skipped, parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.base.words import JENKINS_STATES, JENKINS_TRIGGERS
 from bot.providers.jenkins import wire
@@ -72,7 +72,8 @@ def members(items: Iterable[msgspec.Raw] | None, read: Callable[[msgspec.Raw], T
     for item in items or ():
         try:
             readable.append(read(item))
-        except UnexpectedResponse:
+        except UnexpectedResponse as exc:
+            note_skipped(exc)
             continue
     return readable
 

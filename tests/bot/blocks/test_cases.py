@@ -13,7 +13,7 @@ from bot.blocks.buttons import build_buttons, command
 from bot.blocks.error import error_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
-from bot.blocks.lists import connections_message, pipelines_message
+from bot.blocks.lists import ConnectionLine, connections_message, pipelines_message
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message
 from bot.blocks.notification import (
@@ -404,7 +404,11 @@ def test_issues_without_counts_are_counted() -> None:
 
 
 def test_lists_say_what_is_missing() -> None:
-    assert text_of(connections_message([("bk", "Buildkite", None), ("gl", "GitLab", "token=abcdef12345")])) == (
+    rows_of = [
+        ConnectionLine(name="bk", label="Buildkite"),
+        ConnectionLine(name="gl", label="GitLab", error="token=abcdef12345"),
+    ]
+    assert text_of(connections_message(rows_of)) == (
         "Connections\n✓ bk  ·  Buildkite\n✕ gl  ·  GitLab  ·  token=[masked: secret]"
     )
     assert text_of(connections_message([])) == "Connections\nnone; an admin adds one with connect"

@@ -16,7 +16,7 @@ from bot.blocks.error import error_message, surprise_message
 from bot.blocks.help import help_message, verb_help
 from bot.blocks.issues import issues_message
 from bot.blocks.link import link_confirmation
-from bot.blocks.lists import branches_message, connections_message, links_message, pipelines_message
+from bot.blocks.lists import ConnectionLine, branches_message, connections_message, links_message, pipelines_message
 from bot.blocks.logs import log_message
 from bot.blocks.message import Message, View, section
 from bot.blocks.notification import (
@@ -250,7 +250,7 @@ RENDERERS: dict[str, Callable[[str], Message]] = {
         more_command=f"list pipelines {x}",
     ),
     "links": lambda x: links_message([(x, x, x, x, True, x)] * 60, channel_name=x),
-    "connections": lambda x: connections_message([(x, x, x)] * 60),
+    "connections": lambda x: connections_message([ConnectionLine(name=x, label=x, error=x)] * 60),
     "branches": lambda x: branches_message(
         [Ref(kind=RefKind.BRANCH, name=x, title=x)] * 60, label=x, default=x, more_command="list branches"
     ),

@@ -51,7 +51,7 @@ async def test_a_few_urgent_things_hold_nothing_up() -> None:
 
 
 async def test_under_pressure_that_does_not_end_work_goes_on_one_after_the_other() -> None:
-    backlog = Backlog(most=3, beside=1, many=0, busy_seconds=3600)
+    backlog = Backlog(most=3, beside=1, many=0, busy_seconds=3600, pause_seconds=0.001)
     done: list[int] = []
 
     async def work(number: int) -> None:
@@ -61,6 +61,18 @@ async def test_under_pressure_that_does_not_end_work_goes_on_one_after_the_other
     with backlog.urgent():
         await asyncio.gather(*(work(number) for number in range(10)))
     assert done == list(range(10))
+
+
+async def test_under_pressure_a_pause_passes_between_two_beginnings_even_where_the_first_has_ended() -> None:
+    backlog = Backlog(most=3, beside=2, many=0, busy_seconds=3600, pause_seconds=3600)
+    with backlog.urgent():
+        started, end, tasks = await begun(backlog, 2)
+        end.set()
+        await tasks[0]
+        await asyncio.sleep(0)
+        assert started == [0]
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_who_is_cancelled_while_waiting_leaves_its_place_to_the_next() -> None:

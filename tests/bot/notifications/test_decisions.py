@@ -23,18 +23,17 @@ from bot.core.models import (
     Trigger,
 )
 from bot.core.recurrence import zone_of
+from bot.notifications.corrections import claims_of, corrections
 from bot.notifications.decisions import (
-    corrected,
-    corrections,
     decide,
     outage_row,
-    reconsidered,
     started_row,
     transition_of,
 )
 from bot.notifications.filters import EVENTS, PRESETS, SIGNALS, Filter, filter_of, judge, make_filter, read_filter
 from bot.notifications.notification import AUTHOR, Decision, Event, Extra, Verdict
 from bot.notifications.quiet_hours import Happening, in_quiet_hours, muted
+from bot.notifications.reconsideration import reconsidered
 from bot.notifications.summaries import gathered, release
 from bot.store import Recorded
 from bot.store.mapping import values
@@ -537,7 +536,7 @@ def test_an_end_that_comes_after_a_newer_build_s_changes_nothing_of_how_its_bran
 def test_a_late_end_corrects_what_was_said_of_the_newer_build() -> None:
     green, newer = placed(past(GREEN), number=13, created=90), placed(past(RED, minutes=10), number=15, created=20)
     case = late_end(RED, green, newer)
-    claims = corrected([case])
+    claims = claims_of(case)
     key = BuildKey(connection=CONNECTION, pipeline=PIPELINE, id="b15")
     assert [
         (place, claim.transition.change, claim.transition.streak, claim.transition.red_since)
@@ -561,11 +560,11 @@ def test_a_late_end_corrects_what_was_said_of_the_newer_build() -> None:
 
 def test_a_cancelled_end_corrects_nothing() -> None:
     newer = placed(past(RED, minutes=10), number=15, created=20)
-    claims = corrected([late_end(Conclusion.CANCELLED, newer)])
+    claims = claims_of(late_end(Conclusion.CANCELLED, newer))
     (claim,) = claims.values()
     posted = notification("b15", id=1, state="sent", extra=Extra(transition=claim.transition).as_json())
     assert corrections([posted], claims, "#14", NOW).extras == {}
-    assert corrected([blocked()]) == {}
+    assert claims_of(blocked()) == {}
 
 
 def posted_as(claimed: Transition, **fields: Any) -> NotificationRow:
@@ -580,17 +579,17 @@ def test_only_another_sentence_is_called_a_correction() -> None:
     assert case.finished is not None
     case = replace(case, finished=replace(case.finished, counts=pack_counts(IssueCounts(warnings=9))))
     before = Transition(change=Change.BROKEN, streak=2, red_since=15, red_seconds=0.0, baseline=IssueCounts(warnings=1))
-    (text,) = corrections([posted_as(before)], corrected([case]), "#14", NOW).extras.values()
+    (text,) = corrections([posted_as(before)], claims_of(case), "#14", NOW).extras.values()
     assert Extra.of(text).corrected == ""
     assert Extra.of(text).transition.baseline == IssueCounts(warnings=9)
     one_less = replace(before, streak=1)
-    (text,) = corrections([posted_as(one_less)], corrected([case]), "#14", NOW).extras.values()
+    (text,) = corrections([posted_as(one_less)], claims_of(case), "#14", NOW).extras.values()
     assert Extra.of(text).corrected == "#14"
 
 
 def test_a_false_fix_is_taken_back_in_its_thread_once_it_was_posted() -> None:
     red, newer = placed(past(RED), number=13, created=90), placed(past(GREEN, minutes=10), number=15, created=20)
-    claims = corrected([late_end(GREEN, red, newer)])
+    claims = claims_of(late_end(GREEN, red, newer))
     false = Transition(change=Change.FIXED, streak=1, red_since=13)
     (reply,) = corrections([posted_as(false, link=3)], claims, "#14", NOW).replies
     assert (reply.event, reply.thread, reply.channel, reply.link) == ("corrected", "5.1", CHANNEL, 3)
@@ -604,13 +603,14 @@ def test_an_attempt_whose_own_conclusion_is_corrected_is_compared_anew() -> None
     case = late_end(GREEN, green)
     end = case.finished
     assert end is not None
-    claims = corrected([replace(case, finished=None, corrected=end)])
-    assert [claim.transition.change for claim in claims.values()] == [Change.STILL_PASSING]
+    claims = claims_of(replace(case, finished=None, corrected=end))
+    changes = {key.id: claim.transition.change for (key, _attempt), claim in claims.items()}
+    assert changes == {case.build.id: Change.STILL_PASSING, green.build: Change.FIRST}
 
 
 def test_what_is_not_posted_yet_is_judged_anew_after_a_correction_unless_somebody_waits_for_it() -> None:
     green, newer = placed(past(GREEN), number=13, created=90), placed(past(RED, minutes=10), number=15, created=20)
-    claims = corrected([late_end(RED, green, newer)])
+    claims = claims_of(late_end(RED, green, newer))
     false = Extra(transition=Transition(change=Change.BROKEN, streak=1, red_since=15))
     rows = [
         notification("b15", id=1, link=1, extra=false.as_json()),

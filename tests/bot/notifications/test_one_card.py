@@ -231,11 +231,14 @@ async def test_a_late_end_takes_back_what_the_newer_card_said(bench: Bench) -> N
     (card,) = bench.said()
     assert "Newly broken" in card
     await bench.see(ended("slow", number=412, commit="aa", conclusion=RED, completed_at=bench.clock(), **times))
-    card, late = bench.said()
+    card, late, reply = bench.said()
     assert "Still failing — 2nd in a row, since #412" in card
     assert "Corrected when #412 ended" in card
     assert "Newly broken" in late
     assert "a newer build, #413, failed" in late
+    first = "↩ Taken back when #412 ended: this build was not the first to fail."
+    assert reply == f"{first} Still failing — 2nd in a row, since #412"
+    assert bench.slack.threads[-1] == "2.0"  # the one of #413
 
 
 async def test_a_ref_without_history_is_compared_with_what_the_system_lists(bench: Bench) -> None:
@@ -393,11 +396,16 @@ async def test_a_conclusion_corrected_after_the_end_corrects_its_card_and_the_ne
     await bench.see(ended("two", number=413, commit="bb", conclusion=RED, completed_at=bench.clock()), minutes=5)
     assert "Still failing — 2nd in a row, since #412" in bench.said()[1]
     await bench.see(replace(first, conclusion=Conclusion.PASSED, raw_state="corrected"), minutes=5)
-    one, two = bench.said()
+    one, two, *replies = bench.said()
     assert "PASSED" in one
     assert "Newly broken" not in one
     assert "Newly broken — green for 2 builds" in two
-    assert "Corrected when #412 ended" in two
+    assert "Corrected when the result of #412 changed" in two
+    since = "↩ Taken back when the result of #412 changed"
+    assert sorted(replies) == [
+        f"{since}: the build before it had not failed. Newly broken — green for 2 builds",
+        f"{since}: this build did not fail. Still green",
+    ]
 
 
 async def test_a_retried_build_that_its_system_made_anew_links_to_the_new_one(bench: Bench) -> None:

@@ -365,6 +365,9 @@ async def test_kinds_of_refs_come_from_the_vendors_own_fields(case: Case) -> Non
                 case "pull_request":
                     assert build.pull_request
                     assert build.from_fork is not True
+                    assert history == Ref(kind=RefKind.PULL_REQUEST, name=build.pull_request), (
+                        "it is none of its branch's"
+                    )
                 case "fork":
                     assert build.from_fork or build.pull_request
                     assert history is None or history.kind is RefKind.PULL_REQUEST

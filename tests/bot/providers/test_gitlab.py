@@ -1073,7 +1073,7 @@ async def test_page_of_a_whole_v3_pipeline_is_no_build() -> None:
         assert page is not None
         assert page.build is not None
         for call in (provider.build, provider.cancel, provider.erase, provider.jobs, provider.artifacts):
-            with pytest.raises(NotFound, match="that is none"):
+            with pytest.raises(NotFound, match="The page of pipeline 8 shows several builds"):
                 await call("31", page.build)
     assert not [path for path in server.paths if path.startswith("POST")]
 

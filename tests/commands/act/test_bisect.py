@@ -167,6 +167,7 @@ async def test_the_limit_of_builds_ends_it_with_the_range_that_remains(
     asked = await say(f"{BEGIN} --max 1")
     assert "The limit of 1 build may end it before its end" in said(asked)
     await say(f"{BEGIN} --max 1 --yes")
+    assert "builds to go at most, of which the limit allows 1" in card(sender)
     await turn()
     await end(works, turn, Conclusion.PASSED)
     assert started(works) == [SHAS[4]]

@@ -53,7 +53,8 @@ async def test_a_retry_is_announced_once_by_its_card(
     say: Say, works: FakeProvider, app: Pipeline, store: Store
 ) -> None:
     handled = await say("retry")
-    assert handled.answer.silent
+    assert first(handled) == "Using the only pipeline linked here: *App*"
+    assert not handled.answer.public
     build, row = await store.builds.get(works.history[app.id][0].key) or (None, None)
     assert build is not None
     assert row is not None
@@ -224,3 +225,16 @@ async def test_where_the_system_can_the_failed_jobs_of_a_running_build_run_again
     handled = await say("retry app#6")
     assert works.acts == acts
     assert (handled.answer.message is None) == bool(acts)
+
+
+async def test_a_build_that_is_one_job_is_retried_itself(
+    say: Say, works: FakeProvider, app: Pipeline, linked: Linked, recorded: Recorded, store: Store
+) -> None:
+    build = replace(works.build_of(app, 6, conclusion=Conclusion.FAILED), job="unit")
+    works.history[app.id] = [build]
+    await linked()
+    await recorded(build)
+    await say("retry app#6")
+    rows = await store.notifications.of_build(build.key)
+    (started,) = [row for row in rows if row.event == "started"]
+    assert "retried #6 (App)" in started.extra

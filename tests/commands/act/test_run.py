@@ -15,7 +15,7 @@ from commands.core.context import Context, Source
 from commands.core.grammar import Target
 from commands.core.resolve import resolve_pipeline
 from tests.commands.fakes import ADMIN, CHANNEL, EVERYTHING, NOW, TEAM, USER, FakeProvider
-from tests.commands.reading import Say, buttons, first, said
+from tests.commands.reading import Linked, Say, buttons, first, said
 
 
 async def test_a_build_starts_with_what_was_typed_and_its_card_is_posted(
@@ -136,3 +136,15 @@ async def test_the_card_of_a_started_build_carries_the_trace_of_the_request(say:
         await say("run app@main")
     (card,) = [row for row in await store.notifications.in_channel(TEAM, CHANNEL, NOW) if row.event == "started"]
     assert Extra.of(card.extra).trace == "d7"
+
+
+async def test_an_act_that_took_the_channel_s_default_says_which_pipeline_and_why(
+    say: Say, linked: Linked, works: FakeProvider
+) -> None:
+    await linked()
+    handled = await say("run")
+    assert first(handled) == "Using the only pipeline linked here: *App*"
+    assert not handled.answer.public
+    assert [act[:2] for act in works.acts] == [("start", "p-app")]
+    assert "Using the only pipeline linked here" in said(await say("run --dry-run"))
+    assert (await say("run app")).answer.silent

@@ -240,3 +240,41 @@ async def test_of_several_own_builds_the_person_is_asked_which(
     assert "#7" in said(await say("show mine", user=ADMIN))
     await say("rebuild mine --ref b", user=ADMIN)
     assert works.acts[0][1] == "b7"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "rebuild", "retry", "erase", "approve", "reject", "watch"])
+async def test_a_bare_number_that_two_pipelines_have_is_asked_and_one_that_one_has_is_not(
+    say: Say, works: FakeProvider, linked: Linked, app: Pipeline, verb: str
+) -> None:
+    web = works.add("web", name="Web")
+    for pipeline in (app, web):
+        works.build_of(pipeline, 12, conclusion=Conclusion.FAILED)
+    works.build_of(web, 13, conclusion=Conclusion.FAILED)
+    await linked(is_default=True)
+    await linked(web)
+    handled = await say(f"{verb} #12", user=ADMIN)
+    assert handled.outcome is Outcome.ASKED
+    assert first(handled).startswith("2 pipelines here have a build #12. Which one?")
+    assert list(buttons(handled)) == [
+        f"{name} #12 · main · Change number 12 · ended 1 h ago" for name in ("App", "Web")
+    ]
+    assert works.acts == []
+    if verb in {"cancel", "approve", "reject", "watch"}:  # the build has ended
+        return
+    handled = await say(f"{verb} #13{' --yes' if verb == 'erase' else ''}", user=ADMIN)
+    assert handled.outcome is Outcome.OK, first(handled)
+
+
+async def test_a_question_about_a_bare_number_takes_the_default_pipeline_s_else_the_one_that_has_it(
+    say: Say, works: FakeProvider, linked: Linked, app: Pipeline
+) -> None:
+    web = works.add("web", name="Web")
+    for pipeline in (app, web):
+        works.build_of(pipeline, 12)
+    works.build_of(web, 13)
+    await linked(is_default=True)
+    await linked(web)
+    assert "App #12" in said(await say("show #12"))
+    answer = said(await say("show #13"))
+    assert "Web #13" in answer
+    assert "Using the only pipeline here that has a build #13" in answer

@@ -277,6 +277,21 @@ async def test_a_digest_says_how_the_newest_build_ended_whatever_old_one_ran_aga
     assert "now passed" in said(await say("digest now"))
 
 
+async def test_a_digest_says_how_each_job_stands_where_a_build_is_one_job(
+    say: Say, linked: Linked, works: FakeProvider, app: Pipeline, recorded: Recorded
+) -> None:
+    await linked()
+    ends = [Conclusion.PASSED, Conclusion.FAILED, Conclusion.PASSED]
+    builds = [works.build_of(app, number, conclusion=end, commit="a" * 40) for number, end in enumerate(ends, 1)]
+    jobs = ("unit", "lint", "unit")
+    await recorded(*(replace(build, job=job) for build, job in zip(builds, jobs, strict=True)))
+    digest = said(await say("digest now"))
+    assert "`lint` · now failed" in digest
+    assert "`unit` · now passed" in digest
+    assert "2 builds · 2 passed" in digest
+    assert "flaky" not in digest
+
+
 async def test_a_digest_is_set_shown_and_ended(
     say: Say, store: Store, linked: Linked, works: FakeProvider, app: Pipeline, recorded: Recorded
 ) -> None:

@@ -36,6 +36,25 @@ async def test_one_pipeline_until_a_time_in_ones_own_zone(modal: Modal, store: S
     assert "Muted now: App until" in modal.text
 
 
+async def test_a_persons_builds_are_muted_in_the_form_and_named_there_afterwards(modal: Modal, store: Store) -> None:
+    await modal.open("mute <@U0BOB|bob> 4h --form")
+    assert (modal.value("person"), modal.value("for")) == ("U0BOB", "4h")
+    assert await modal.submit() == {}
+    (row,) = await mutes(store)
+    assert (row.target, row.until) == ("user:U0BOB", NOW + timedelta(hours=4))
+    assert "U0BOB" in row.people.split("\n")
+    await modal.open("mute --form")
+    assert not modal.value("person")
+    assert "Muted now: builds of" in modal.text
+
+
+async def test_a_pipeline_and_a_person_are_not_muted_at_once(modal: Modal, store: Store, linked: Linked) -> None:
+    await linked()
+    await modal.open("mute --form")
+    assert set(await modal.submit({"target": "works:p-app", "person": "U0BOB"})) == {"person"}
+    assert await mutes(store) == []
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [

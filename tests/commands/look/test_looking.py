@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from bot.core.errors import Unavailable
+from bot.core.errors import AuthFailed, Unavailable
 from bot.core.models import (
+    Account,
     Artifact,
     Conclusion,
     Issue,
@@ -17,6 +19,7 @@ from bot.core.models import (
     Outcome,
     Person,
     Pipeline,
+    Scope,
     Status,
     TestCase,
 )
@@ -412,3 +415,18 @@ async def test_help_and_version(say: Say, linked: Linked) -> None:
 )
 async def test_a_word_too_many_is_refused(say: Say, words: str) -> None:
     assert (await say(words)).outcome == "refused"
+
+
+async def test_connections_are_listed_with_when_their_credentials_end_and_what_those_lack(
+    say: Say, works: FakeProvider
+) -> None:
+    works.account = Account(
+        name="bot",
+        missing=(Scope(name="write_builds", purpose="starting builds"),),
+        expires_at=NOW + timedelta(days=12),
+    )
+    text = said(await say("list connections"))
+    assert "⚠ *works*  ·  The Works  ·  credentials end on 2026-03-16, in 12 days" in text
+    assert "Scope `write_builds` is missing. Does not work without it: starting builds." in text
+    works.troubles["check"] = AuthFailed("The Works refused the token.", provider="The Works")
+    assert "✕ *works*  ·  The Works  ·  The Works refused the token." in said(await say("list connections"))

@@ -21,6 +21,7 @@ from commands.scheduled import ScheduledCommands
 from commands.slack.events import SlackEvents
 from commands.slack.home import home
 from commands.slack.shortcuts import words_for
+from tests.bot.store.rows import notification
 from tests.commands.fakes import ADMIN, CHANNEL, NOW, TEAM, USER, FakeConnections, FakeProvider, RecordingSender
 from tests.commands.reading import Linked, Recorded, Say, first
 from tests.set_clock import SetClock
@@ -305,6 +306,12 @@ async def test_home_shows_first_steps_then_builds_links_and_for_admins_the_conne
     assert "The credentials of" not in await shown()
     admins = await shown(ADMIN)
     assert "The credentials of The Works (`works`) end on 2026-03-11, in 7 days." in admins
+    assert "credentials end on 2026-03-11, in 7 days" in admins
+    assert "Delivery: nothing is late." in admins
+    assert f"<#{CHANNEL}>: 1 pipeline" in admins
+    assert "'text': 'Export'" in admins
+    await store.notifications.add([notification(due_at=NOW - timedelta(minutes=3), created_at=NOW)])
+    assert "Delivery: 1 post late, the oldest by 3 m." in await shown(ADMIN)
     for part in ("'text': 'Waiting for approval'", "Admin", "the channel was archived", "The Works"):
         assert part in admins
     assert "#5" not in await shown(team="T2")
