@@ -141,6 +141,7 @@ FIELDS: Mapping[str, Callable[[Build], str]] = {
     "Target branch": _code("target_branch"),
     "From a fork": lambda build: _yes_or_no(value=build.from_fork),
     "Commit": _code("commit"),
+    "Commit of the pull request": _code("head_commit"),
     "Message": _message,
     "Author": lambda build: _person(build.author),
     "Trigger": _trigger,

@@ -108,6 +108,7 @@ WHOLE = Build(
     rebuilt_from="run-880",
     first_built_at=s.build().created_at,
     job="unit",
+    head_commit="c0ffee1",
 )
 
 
@@ -128,6 +129,7 @@ def test_every_field_of_a_build_is_listed_in_plain_words() -> None:
         "Runner  mac-3",
         "Ran  11 m 33 s",
         "Waited for approval  30 s",
+        "Commit of the pull request  c0ffee1",
         "It went dark.",
     ):
         assert part in text

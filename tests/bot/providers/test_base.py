@@ -28,6 +28,7 @@ from bot.core.models import (
 )
 from bot.http.client import ApiClient
 from bot.http.reply import Reply
+from bot.providers import PROVIDERS
 from bot.providers.base import capabilities, convert
 from bot.providers.base.capabilities import OVERRIDES, Capability
 from bot.providers.base.convert import StateMap, job_counts, repository, state_from, with_jobs
@@ -468,7 +469,7 @@ async def test_an_act_that_was_refused_is_not_looked_for(hand: Hand, refusal: Ex
 async def test_an_act_without_an_answer_is_looked_for_and_never_done_again(hand: Hand, pauses: list[float]) -> None:
     deed = Deed(UNSURE, None, RateLimited("wait", provider="Hand", retry_after=1), "b7")
     assert await hand.send_once(deed.send, deed.confirm) == "b7"
-    assert (deed.acts, deed.looked, pauses) == (1, 3, [0.5, 1.5, 3.0])
+    assert (deed.acts, deed.looked, pauses) == (1, 3, [0.5, 1.5, 3.0, 1.0])
 
 
 async def test_an_act_whose_effect_is_not_seen_is_reported_as_uncertain(hand: Hand) -> None:
@@ -548,6 +549,7 @@ def test_one_odd_text_spoils_neither_its_list_nor_its_item(odd: bytes) -> None:
 )
 def test_an_unreadable_answer_names_vendor_object_and_field_and_no_class(kind: str, said: str) -> None:
     wire: Any = {"GitHub": github_wire.Run, "Jenkins": jenkins_wire.GitBranch}[kind]
+    assert PROVIDERS["github_actions" if kind == "GitHub" else "jenkins"].label  # imported: it tells its name
     payload = b'{"id": [], "name": []}'
     with pytest.raises(UnexpectedResponse) as caught:
         wire.of(payload)
