@@ -25,6 +25,7 @@ from bot.monitoring.details import Details
 from bot.monitoring.outages import Outages
 from bot.monitoring.recorder import Recorder
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.cursor import PollCursor
 from bot.providers.base.partial import first_error, read_some
 from bot.providers.base.provider import AnyProvider
 from bot.store import Recorded, Store
@@ -82,6 +83,12 @@ def pause_seconds(pace: Pace, *, busy: bool, quota: Quota | None, spent: int, no
         return min(max(seconds, left), LONGEST_PAUSE_SECONDS)
     polls = free / max(spent, 1)
     return min(max(seconds, left / polls), LONGEST_PAUSE_SECONDS)
+
+
+def _is_behind(poll_target: PollTargetRow) -> bool:
+    """Return whether the last poll of a target had no budget for some of its pipelines."""
+    cursor = PollCursor.decode(poll_target.cursor)
+    return cursor is not None and bool(cursor.behind)
 
 
 class Poller:
@@ -343,6 +350,8 @@ class Poller:
         keys = [BuildKey(connection=poll_target.connection, pipeline=pipeline, id=id_) for pipeline, id_ in hints]
         named = [key for key in keys if await self._matters(key, watched)]
         if not is_due:
+            if _is_behind(poll_target):
+                return Changes(builds=(), cursor=None)  # ends are recorded in order: the next poll reads these, too
             changes = await self._named(named, watched, provider)
             if changes is not None:
                 return changes

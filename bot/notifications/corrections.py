@@ -283,7 +283,8 @@ def renewed(
 ) -> Iterator[Renewed]:
     """Yield the attempts of which somebody is to be notified who was not, for what was said of them was false.
 
-    Only what was left out for that counts, and nobody is notified twice. `rows` are all that was decided about the ends
+    Only what was left out for that counts, and nobody is notified twice, nor of a fix of what ended red only now, before
+    it. `rows` are all that was decided about the ends
     in `claims`, `subjects` their builds as stored.
     """
     for (key, attempt_no), claim in claims.items():
@@ -307,6 +308,7 @@ def renewed(
         if any(row.reason == BROKE_IT or row.channel == AUTHOR for row in mine):
             notified |= {(row.team, AUTHOR) for row in mine}
         stored = {place_of(row): row for row in mine}
+        eventful = _told_without_the_fix(item, recorded, true, now, sees)
         fresh: list[NewNotification] = []
         still: list[NewNotification] = []
         for row in Case.again(recorded, true, now).rows(sees):
@@ -318,11 +320,26 @@ def renewed(
             if row.state == NotificationState.SILENT or (row.team, row.channel) in notified:
                 still += [row] if kept is not None and row.state == kept.state else []
                 continue
+            if eventful is not None and place_of(row) not in eventful:
+                continue
             notified.add((row.team, row.channel))
             extra = replace(Extra.of(row.extra), corrected=cause, corrected_by=news_of(item))
             fresh.append(replace(row, extra=extra.as_json()))
         silent = {place: row for place, row in stored.items() if row.state == NotificationState.SILENT}
         yield Renewed(recorded=recorded, rows=tuple(fresh), silent=silent, still=tuple(still))
+
+
+def _told_without_the_fix(
+    item: Recorded, recorded: Recorded, true: Transition, now: datetime, sees: Sees
+) -> frozenset[Place] | None:
+    """Return who would hear of an attempt if it had not fixed what has ended, red, just now; None where it did not.
+
+    That fix is no news: nobody was told of the failure while it lasted, and it is over already.
+    """
+    if true.change is not Change.FIXED or news_of(item) is not News.END:
+        return None
+    rows = Case.again(recorded, replace(true, change=Change.STILL_PASSING), now).rows(sees)
+    return frozenset(place_of(row) for row in rows if row.state != NotificationState.SILENT)
 
 
 def place_of(row: NewNotification) -> Place:

@@ -52,7 +52,8 @@ MOST_AT_ONCE = 100
 LAST_WORDS_SECONDS = 5.0
 TICK_SECONDS = 0.5
 DRAW_SECONDS = 30.0
-DRAW_TRIES = 3
+DRAW_FOR = timedelta(minutes=10)
+"""How long a notification is tried to be drawn: what takes so long waits for others, and they may be back."""
 LOST_LEASES = 6
 GIVE_UP_AFTER = timedelta(days=1)
 GIVEN_UP = "given_up"
@@ -378,7 +379,7 @@ class Outbox:
         except BotError:
             raise
         except TimeoutError:
-            if notification.tries < DRAW_TRIES:
+            if self._clock() - (notification.first_tried_at or notification.created_at) < DRAW_FOR:
                 await self._later(notification, self._pause(notification), unsure=notification.unsure)
             else:
                 await self._set_aside(notification, f"drawing took longer than {DRAW_SECONDS:.0f} s")

@@ -102,6 +102,7 @@ class Poll:
         created = [time for raw in newest if (time := parse_time(raw.created_at)) is not None]
         moved = max([since, *created]) if not left else since
         following = Cursor(
+            behind=tuple(sorted(behind)),
             since=moved,
             seen=frozenset(
                 raw.id

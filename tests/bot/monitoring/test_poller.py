@@ -17,6 +17,7 @@ from bot.monitoring.poller import LEASE_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Po
 from bot.notifications.failures import unpack_failures
 from bot.notifications.notification import Event, Extra
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.cursor import PollCursor
 from bot.store import Store
 from bot.store.rows import NewMute, NotificationRow, PollTargetRow
 from tests.bot.store.rows import (
@@ -320,6 +321,29 @@ async def test_an_end_that_is_named_waits_for_those_before_it_where_too_little_i
         await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b2")], full=False, now=harness.clock())
         await harness.tick()
         assert await harness.notifications() == []
+    await harness.poll_when_due()
+    assert [row.build for row in await harness.notifications()] == ["b1", "b2"]
+
+
+async def test_an_end_that_is_named_while_the_poll_is_behind_is_left_to_the_poll(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.follow()
+    changes = harness.works.changes
+    with monkeypatch.context() as patch:
+        spent = BudgetSpent("Too little is left.", provider="The Works", retry_after=1)
+
+        async def partly(cursor: str | None, watched: Watched) -> Changes:
+            behind = PollCursor(behind=(PIPELINE,)).encode()
+            return replace(await changes(cursor, watched), builds=(), cursor=behind, held=spent)
+
+        patch.setattr(harness.works, "changes", partly)
+        await harness.tick()
+    for number in (1, 2):
+        harness.works.put(ended(RED, number=number, id=f"b{number}", completed_at=ago(seconds=60 - number)))
+    await harness.store.polling.request(CONNECTION, "", [(PIPELINE, "b2")], full=False, now=harness.clock())
+    await harness.tick()
+    assert await harness.notifications() == []
     await harness.poll_when_due()
     assert [row.build for row in await harness.notifications()] == ["b1", "b2"]
 

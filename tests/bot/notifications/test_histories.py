@@ -258,6 +258,7 @@ class Scene:
         self.recorder = Recorder(store, clock=clock, sees=lambda _team, _connection: True)
         self.shown: dict[int, Shown] = {}
         self.due: dict[str, set[tuple[int, int]]] = {CHANGES: set(), WORSE: set(), FOLLOWER: set()}
+        self.due_before: dict[str, set[tuple[int, int]]] = {CHANGES: set(), WORSE: set(), FOLLOWER: set()}
         self.new: tuple[int, int] | None = None
         self.recounted: tuple[int, int] | None = None
 
@@ -320,7 +321,12 @@ class Scene:
         """Note which attempts a channel waits for, as things stand now."""
         is_due = self.walk.is_worse if channel == WORSE else self.walk.is_change
         ends = [end for end in self.walk.ends if self.walk.refs[end.build] != "fork"]  # `--branch '*'` names refs
-        self.due[channel] |= {(end.build, end.attempt) for end in ends if is_due(end)}
+        due = {(end.build, end.attempt): end for end in ends if is_due(end)}
+        fresh = due.keys() - self.due_before[channel]
+        self.due_before[channel] = set(due)
+        if channel != WORSE and self.new is not None:  # a fix of what ended red only now is no news
+            fresh = {key for key in fresh if key == self.new or due[key].word != "g"}
+        self.due[channel] |= fresh
 
     def follow(self, row: NotificationRow) -> None:
         """Check what a posted message says now, and that it is marked where it has said something else before."""
