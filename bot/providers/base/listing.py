@@ -15,6 +15,7 @@ from bot.core.models import Build, BuildFilter, BuildKey, IssueCounts
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+S = TypeVar("S")
 P = ParamSpec("P")
 
 COUNTS = tuple(field.name for field in fields(IssueCounts))
@@ -26,13 +27,13 @@ ODD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What a converter raises for a value that nobody thought of; it must not spoil the items beside it."""
 
 
-def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
-    """Yield what reads: one odd item spoils only itself. Raises the last error where nothing reads."""
+def parse_items(items: Iterable[S], read: Callable[[S], T]) -> Iterator[T]:
+    """Yield what reads: one odd item, or one with an empty id, spoils only itself. Raises the last error where nothing reads."""
     odd: UnexpectedResponse | None = None
     good = False
     for item in items:
         try:
-            value = read(item)
+            value = _with_id(read(item))
         except UnexpectedResponse as exc:
             odd = exc
         except ODD as exc:
@@ -46,6 +47,24 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
         log.warning("an item of a list does not read", extra={"error": str(odd), "why": repr(odd.__cause__)})
     if odd is not None and not good:
         raise odd
+
+
+def _with_id(value: T) -> T:
+    """Return an item. Raises UnexpectedResponse for an empty id: no address can be made of it."""
+    if "" in (getattr(value, "id", None), getattr(value, "uuid", None)):
+        raise UnexpectedResponse("An item of a list has an empty id.", provider="The CI system")
+    return value
+
+
+def parse_answers(answers: Iterable[S | UnexpectedResponse]) -> Iterator[S]:
+    """Yield the answers to several questions that read, as `parse_items` does for the items of a list."""
+
+    def read(answer: S | UnexpectedResponse) -> S:
+        if isinstance(answer, UnexpectedResponse):
+            raise answer
+        return answer
+
+    return parse_items(answers, read)
 
 
 def note_skipped(odd: UnexpectedResponse) -> None:
