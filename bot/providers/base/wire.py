@@ -35,8 +35,9 @@ class Wire(msgspec.Struct):
         except UNREADABLE as exc:
             try:
                 if isinstance(exc, msgspec.ValidationError) and "[" in str(exc):
-                    is_encoded = isinstance(payload, msgspec.Raw | bytes)
-                    tree = read_json(payload, object) if is_encoded else valid_tree(payload)
+                    tree = valid_tree(
+                        read_json(payload, object) if isinstance(payload, msgspec.Raw | bytes) else payload
+                    )
                     return msgspec.convert(_without_odd_items(tree, cls), cls)
             except (*UNREADABLE, UnexpectedResponse):
                 pass  # the first refusal names the field
