@@ -1,6 +1,9 @@
 """An answer that cannot be read, in words that a person can act on or pass on."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import msgspec
 
@@ -9,10 +12,30 @@ from bot.core.errors import UnexpectedResponse
 UNREADABLE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError)
 """What decoding an answer raises."""
 
+_SKIPPED: ContextVar[list[UnexpectedResponse] | None] = ContextVar("skipped", default=None)
+"""Where what does not read is noted while something is counted from lists."""
+
 _FIELD = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _OWN_WORDS = frozenset({"wire", "attributes"})
+
+
+def note_skipped(odd: UnexpectedResponse) -> None:
+    """Note that something was left out of a list that may be counted: an item, or the list itself."""
+    if (skipped := _SKIPPED.get()) is not None:
+        skipped.append(odd)
+
+
+@contextmanager
+def noting_skipped() -> Iterator[list[UnexpectedResponse]]:
+    """Collect what `note_skipped` is told, by this task and those it begins."""
+    skipped: list[UnexpectedResponse] = []
+    token = _SKIPPED.set(skipped)
+    try:
+        yield skipped
+    finally:
+        _SKIPPED.reset(token)
 
 
 def unreadable(vendor: str, error: Exception, what: str = "", *, status: int | None = None) -> UnexpectedResponse:

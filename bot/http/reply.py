@@ -8,7 +8,7 @@ import msgspec
 
 from bot.core.errors import UnexpectedResponse
 from bot.core.text import read_json
-from bot.http.reading import UNREADABLE, unreadable
+from bot.http.reading import UNREADABLE, note_skipped, unreadable
 
 T = TypeVar("T")
 
@@ -60,7 +60,10 @@ class Reply:
             raise unreadable(self.provider, exc, status=self.status) from exc
 
     def items(self, member: str | None = None) -> list[msgspec.Raw]:
-        """Return the list in the body, or in one member of it, undecoded so that one odd item spoils only itself."""
+        """Return the list in the body, or in one member of it, undecoded so that one odd item spoils only itself.
+
+        Null is an empty list, noted as one that nothing can be counted from.
+        """
         if member is None:
             return self.decode(list[msgspec.Raw])
         whole = self.decode(dict[str, msgspec.Raw])
@@ -69,6 +72,9 @@ class Reply:
                 f"{self.provider} answered without `{member}`.", provider=self.provider, status=self.status
             )
         try:
-            return msgspec.json.decode(whole[member], type=list[msgspec.Raw] | None) or []
+            listed = msgspec.json.decode(whole[member], type=list[msgspec.Raw] | None)
         except UNREADABLE as exc:
             raise unreadable(self.provider, exc, f"field `{member}`", status=self.status) from exc
+        if listed is None:
+            note_skipped(UnexpectedResponse(f"{self.provider} answered `{member}` with null.", provider=self.provider))
+        return listed or []

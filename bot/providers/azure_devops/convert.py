@@ -28,7 +28,7 @@ from bot.providers.azure_devops import wire
 from bot.providers.azure_devops.details import build_details
 from bot.providers.azure_devops.options import LABEL
 from bot.providers.azure_devops.urls import GUID
-from bot.providers.base.convert import state_from
+from bot.providers.base.convert import state_from, total
 from bot.providers.base.times import latest, parse_time
 from bot.providers.base.words import AZURE_STATES, AZURE_TRIGGERS
 
@@ -261,7 +261,7 @@ def summary_counts(summary: wire.TestSummary) -> IssueCounts:
         return IssueCounts()
     outcomes = analysis.results_by_outcome
     failed = None if outcomes is None else _failed((name, of.count) for name, of in outcomes.items())
-    return IssueCounts(test_failures=failed, tests_total=analysis.total_tests)
+    return IssueCounts(test_failures=failed, tests_total=total([analysis.total_tests]))
 
 
 def run_counts(runs: Iterable[wire.TestRun]) -> IssueCounts:
@@ -281,13 +281,7 @@ def failures(run: wire.TestRun) -> int | None:
 def _failed(counts: Iterable[tuple[str, int | None]]) -> int | None:
     """Return the sum of the counts of failed outcomes: zero where none is listed, None where one has no number."""
     failed = [count for outcome, count in counts if outcome.lower() in FAILED_TESTS]
-    return None if None in failed else sum(count for count in failed if count is not None)
-
-
-def total(numbers: Iterable[int | None]) -> int | None:
-    """Return the sum of the known numbers, None where none is known."""
-    counts = [number for number in numbers if number is not None]
-    return sum(counts) if counts else None
+    return None if None in failed else total((0, *failed))
 
 
 def test(result: wire.TestResult, run: wire.TestRun) -> TestCase:

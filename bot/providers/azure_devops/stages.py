@@ -11,8 +11,8 @@ from typing import Self
 
 from bot.core.models import Approval, Build, Conclusion, Issue, IssueCounts, IssueKind, Job, Status
 from bot.providers.azure_devops import wire
-from bot.providers.azure_devops.convert import STOPPED_EARLY, raw_word, total, whole_number
-from bot.providers.base.convert import job_counts, state_from
+from bot.providers.azure_devops.convert import STOPPED_EARLY, raw_word, whole_number
+from bot.providers.base.convert import job_counts, state_from, total
 from bot.providers.base.times import parse_time
 from bot.providers.base.words import AZURE_RECORD_STATES
 
@@ -151,7 +151,7 @@ def _job(tree: TimelineTree, record: wire.Record, build: Build, page: str) -> Jo
         attempt=record.attempt if record.attempt and record.attempt > 1 else None,
         reason=errors[0] if errors else None,
         runner=record.worker_name or None,
-        issues=IssueCounts(errors=record.error_count, warnings=record.warning_count),
+        issues=IssueCounts(errors=total([record.error_count]), warnings=total([record.warning_count])),
         started_at=parse_time(record.start_time),
         completed_at=parse_time(record.finish_time) if status is Status.COMPLETED else None,
         web_url=_log_page(page, record),

@@ -38,6 +38,12 @@ def job_counts(jobs: Iterable[Job]) -> Mapping[str, int]:
     return counts
 
 
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of the known counts: None where none is known, and where one is negative, which is no count."""
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if numbers and min(numbers) >= 0 else None
+
+
 def with_jobs(build: Build, jobs: Iterable[Job]) -> Build:
     """Return the build with its jobs counted."""
     return replace(build, jobs=job_counts(jobs))

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextvars import ContextVar
 from dataclasses import fields, replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -11,28 +10,28 @@ import msgspec
 
 from bot.core.errors import UnexpectedResponse
 from bot.core.models import Build, BuildFilter, BuildKey, IssueCounts
+from bot.http.reading import note_skipped, noting_skipped
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+S = TypeVar("S")
 P = ParamSpec("P")
 
 COUNTS = tuple(field.name for field in fields(IssueCounts))
 SEARCH_PAGES = 10
 SINGLE_READS = 100
-_SKIPPED: ContextVar[list[UnexpectedResponse] | None] = ContextVar("skipped", default=None)
-"""Where items that do not read are noted while something is counted from lists."""
 ODD = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 """What a converter raises for a value that nobody thought of; it must not spoil the items beside it."""
 
 
-def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) -> Iterator[T]:
-    """Yield what reads: one odd item spoils only itself. Raises the last error where nothing reads."""
+def parse_items(items: Iterable[S], read: Callable[[S], T]) -> Iterator[T]:
+    """Yield what reads: one odd item, or one with an empty id, spoils only itself. Raises the last error where nothing reads."""
     odd: UnexpectedResponse | None = None
     good = False
     for item in items:
         try:
-            value = read(item)
+            value = _with_id(read(item))
         except UnexpectedResponse as exc:
             odd = exc
         except ODD as exc:
@@ -48,28 +47,40 @@ def parse_items(items: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], T]) 
         raise odd
 
 
-def note_skipped(odd: UnexpectedResponse) -> None:
-    """Note that an item was left out of a list that may be counted."""
-    if (skipped := _SKIPPED.get()) is not None:
-        skipped.append(odd)
+def _with_id(value: T) -> T:
+    """Return an item. Raises UnexpectedResponse for an empty id: no address can be made of it."""
+    if "" in (getattr(value, "id", None), getattr(value, "uuid", None)):
+        raise UnexpectedResponse("An item of a list has an empty id.", provider="The CI system")
+    return value
+
+
+def parse_answers(answers: Iterable[S | UnexpectedResponse]) -> Iterator[S]:
+    """Yield the answers to several questions that read, as `parse_items` does for the items of a list."""
+
+    def read(answer: S | UnexpectedResponse) -> S:
+        if isinstance(answer, UnexpectedResponse):
+            raise answer
+        return answer
+
+    return parse_items(answers, read)
 
 
 def without_false_zeros(
     count: Callable[P, Awaitable[IssueCounts]],
 ) -> Callable[P, Coroutine[Any, Any, IssueCounts]]:
-    """Return a method that counts, and reports no zero where an item of the lists it read was left out: that is unknown."""
+    """Return a method that counts, and reports as unknown what is no count.
+
+    That is a negative number, and zero where a list that was read was null or an item of it was left out.
+    """
 
     @wraps(count)
     async def counted(*args: P.args, **kwargs: P.kwargs) -> IssueCounts:
-        skipped: list[UnexpectedResponse] = []
-        token = _SKIPPED.set(skipped)
-        try:
+        with noting_skipped() as skipped:
             counts = await count(*args, **kwargs)
-        finally:
-            _SKIPPED.reset(token)
-        if not skipped:
-            return counts
-        return replace(counts, **{name: getattr(counts, name) or None for name in COUNTS})
+        least = 1 if skipped else 0
+        numbers = {name: getattr(counts, name) for name in COUNTS}
+        false = {name: None for name, number in numbers.items() if number is not None and number < least}
+        return replace(counts, **false) if false else counts
 
     return counted
 

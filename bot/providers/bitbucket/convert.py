@@ -367,12 +367,6 @@ def errors(build: Build, steps: Sequence[wire.Step], severe: int) -> int | None:
     return sum(map(has_failed, steps)) + own + severe
 
 
-def total(counts: Iterable[int | None]) -> int | None:
-    """Return the sum of the known counts, None where none is known."""
-    numbers = [count for count in counts if count is not None]
-    return sum(numbers) if numbers else None
-
-
 def seconds(duration: str | None) -> float | None:
     """Return an ISO 8601 duration of hours, minutes and seconds in seconds."""
     match = _DURATION.fullmatch(duration or "")

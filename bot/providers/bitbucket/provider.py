@@ -45,6 +45,7 @@ from bot.core.workers import in_worker
 from bot.http.client import ApiClient
 from bot.http.quota import Quota
 from bot.providers.base.capabilities import Capability
+from bot.providers.base.convert import total
 from bot.providers.base.logs import LOG_TAIL_BYTES, cleaned_log
 from bot.providers.base.provider import Provider
 from bot.providers.bitbucket import client, convert, parameters, start, urls, webhook
@@ -332,12 +333,12 @@ class Bitbucket(Provider[BitbucketOptions]):
         return IssueCounts(
             errors=convert.errors(build, steps, severe),
             analyzer_warnings=None if findings is None else len(findings) - severe,
-            test_failures=convert.total(
+            test_failures=total(
                 count
                 for summary in tested
                 for count in (summary.number_of_failed_test_cases, summary.number_of_error_test_cases)
             ),
-            tests_total=convert.total(summary.number_of_test_cases for summary in tested),
+            tests_total=total(summary.number_of_test_cases for summary in tested),
         )
 
     @override

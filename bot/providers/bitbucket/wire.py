@@ -130,6 +130,8 @@ class Trigger(Wire):
 class Variable(Wire):
     """A value a pipeline was started with; a secured one has no value here."""
 
+    needed_whole = True
+
     key: str
     value: str | None = None
     secured: bool | None = None

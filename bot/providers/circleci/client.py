@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
-from bot.core.errors import NotFound, Rejected
+from bot.core.errors import NotFound, Rejected, UnexpectedResponse
 from bot.core.models import Job, TestCase
 from bot.http.client import ApiClient, Query
-from bot.providers.base.listing import parse_items
+from bot.providers.base.listing import parse_answers, parse_items
 from bot.providers.circleci import convert, urls, wire
 from bot.providers.circleci.errors import LABEL
 from bot.providers.circleci.urls import Urls
@@ -33,6 +33,18 @@ async def all_of(reads: Iterable[Awaitable[T]]) -> list[T]:
             raise result
         results.append(result)
     return results
+
+
+async def all_readable(reads: Iterable[Awaitable[T]]) -> list[T]:
+    """Return the results that read, in order; raises the last unreadable one where none does, and any other error."""
+
+    async def or_odd(read: Awaitable[T]) -> T | UnexpectedResponse:
+        try:
+            return await read
+        except UnexpectedResponse as exc:
+            return exc
+
+    return list(parse_answers(await all_of(map(or_odd, reads))))
 
 
 class CircleCIClient:
@@ -80,9 +92,10 @@ class CircleCIClient:
     async def branches(self, pipeline: str) -> list[str]:
         """Return the branches that ran of late; none where CircleCI has no insights of the project."""
         try:
-            return wire.Branches.of((await self._api.get(self._urls.branches(pipeline))).raw).branches or []
+            branches = wire.Branches.of((await self._api.get(self._urls.branches(pipeline))).raw).branches
         except NotFound:
             return []
+        return [branch for branch in branches or () if branch]
 
     async def definitions(self, pipeline: str) -> list[wire.Definition]:
         """Return a project's pipeline definitions. Costs two requests."""

@@ -82,6 +82,7 @@ class Poll:
         builds = {raw.id: build for raw, (build, _) in reading.answers}
         runs = {workflow for _, (_, workflows) in reading.answers for workflow in workflows}
         left = {raw.id for raw in reading.left}
+        odd = {raw.id for raw in reading.odd}
         behind = {urls.fold(raw.project_slug) for raw in reading.left}
         missing = sorted(
             key for key in watched.unfinished if key.id not in builds and urls.fold(key.pipeline) not in behind
@@ -107,7 +108,7 @@ class Poll:
             seen=frozenset(
                 raw.id
                 for raw in newest
-                if raw.id not in left and (parse_time(raw.created_at) or moved) >= moved - OVERLAP
+                if raw.id not in left | odd and (parse_time(raw.created_at) or moved) >= moved - OVERLAP
             ),
             runs=frozenset((recent | runs) - (unknown - {run for run, _ in reruns.answers}))
             if listing.answers

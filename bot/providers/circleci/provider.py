@@ -44,7 +44,7 @@ from bot.providers.base.listing import SEARCH_PAGES
 from bot.providers.base.logs import LOG_TAIL_BYTES
 from bot.providers.base.provider import Provider
 from bot.providers.circleci import convert, errors, start, urls, webhook, wire
-from bot.providers.circleci.client import CircleCIClient, all_of
+from bot.providers.circleci.client import CircleCIClient, all_of, all_readable
 from bot.providers.circleci.logs import log_of
 from bot.providers.circleci.options import SCOPES, CircleCIOptions
 from bot.providers.circleci.poll import Poll
@@ -155,7 +155,7 @@ class CircleCI(Provider[CircleCIOptions]):
             hits = [raw for raw in page if (convert.commit(raw) or "").startswith(short)]
             while hits and left > 0:
                 batch, hits = hits[: min(AT_ONCE, left)], hits[min(AT_ONCE, left) :]
-                for build in await all_of(self._read(raw) for raw in batch):
+                for build in await all_readable(self._read(raw) for raw in batch):
                     if build_filter.is_past(build):
                         return
                     if build_filter.admits(build):

@@ -14,6 +14,7 @@ import msgspec
 from bot.core.errors import Rejected, UnexpectedResponse
 from bot.http.client import ApiClient
 from bot.http.reply import Reply
+from bot.providers.base.listing import parse_items
 from bot.providers.base.urls import web_page
 from bot.providers.base.wire import Wire
 from bot.providers.gitlab.wire import Commit, Detailed, Input, PipelineRun, User
@@ -91,7 +92,7 @@ class Graph:
         }
         reply = await self._ask(CHANGED, variables)
         nodes = _Changed.of(_data(reply)).projects.nodes or []
-        return [_project_changes(each, self._root) for each in nodes], server_time(reply)
+        return list(parse_items(nodes, lambda each: _project_changes(each, self._root))), server_time(reply)
 
     async def inputs(self, path: str, ref: str) -> list[Input]:
         """Return the inputs a pipeline of `ref` takes. Costs one request."""
@@ -145,7 +146,7 @@ def _data(reply: Reply) -> msgspec.Raw:
 def _project_changes(node: "_Project", root: str) -> ProjectChanges:
     return ProjectChanges(
         project=_number(node.id),
-        runs=[(_run(each, node.id, root), _commit(each)) for each in node.pipelines.nodes or ()],
+        runs=list(parse_items(node.pipelines.nodes or (), lambda each: (_run(each, node.id, root), _commit(each)))),
         more=bool(node.pipelines.page_info and node.pipelines.page_info.has_next_page),
     )
 

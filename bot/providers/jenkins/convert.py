@@ -24,8 +24,9 @@ from bot.core.models import (
     Status,
     Trigger,
 )
+from bot.http.reading import note_skipped
 from bot.providers.base.convert import noreply_login, repository, state_from
-from bot.providers.base.listing import note_skipped, parse_items
+from bot.providers.base.listing import parse_items
 from bot.providers.base.times import parse_time
 from bot.providers.base.words import JENKINS_STATES, JENKINS_TRIGGERS
 from bot.providers.jenkins import wire

@@ -70,6 +70,8 @@ class Cause(Wire, rename="camel"):
 class ParameterValue(Wire):
     """A value that a build was given; secret ones come without `value`."""
 
+    needed_whole = True
+
     name: str
     class_: str = msgspec.field(name="_class", default="")
     value: object = None

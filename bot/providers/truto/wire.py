@@ -142,6 +142,8 @@ class WorkflowPage(Wire):
 class VariableWire(Wire):
     """A variable of a Bitbucket pipeline; a secured one comes without its value."""
 
+    needed_whole = True
+
     key: str
     value: str | None = None
     secured: bool | None = None

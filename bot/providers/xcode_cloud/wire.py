@@ -497,7 +497,7 @@ class TestAttributes(Wire, rename="camel"):
     status: str | None = None
     file_source: FileSource | None = None
     message: str | None = None
-    destination_test_results: tuple[Destination, ...] | None = None
+    destination_test_results: list[Destination] | None = None
 
 
 class ArtifactAttributes(Wire, rename="camel"):

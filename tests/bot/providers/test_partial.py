@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.core.errors import BudgetSpent, NotFound, ProviderError, Unavailable
+from bot.core.errors import BudgetSpent, NotFound, ProviderError, Unavailable, UnexpectedResponse
 from bot.providers.base import partial
 from bot.providers.base.partial import first_error, in_turn, read_some
 
@@ -73,3 +73,15 @@ def test_what_was_behind_comes_first() -> None:
 def test_the_first_error_is_the_reason() -> None:
     errors: list[ProviderError | None] = [None, AWAY, SPENT]
     assert first_error(*errors) is AWAY
+
+
+async def test_answer_that_does_not_read_holds_back_nothing_else_of_its_group() -> None:
+    async def read(item: int) -> int:
+        if item == 2:
+            raise UnexpectedResponse("odd", provider="CI")
+        return item * 10
+
+    reading = await read_some([1, 2, 3], read, group=lambda _item: "all")
+    assert (reading.results, reading.odd, reading.left, reading.error) == ([10, 30], (2,), (), None)
+    with pytest.raises(UnexpectedResponse):
+        await read_some([2], read)
