@@ -43,6 +43,8 @@ class ApprovalContext:
             return ()
         attempts = await self._store.attempts.of_ref(build.connection, build.pipeline, ref, limit=CONSIDERED)
         last = next((row for row in attempts if row.conclusion == PASSED and row.build != build.id), None)
+        if last is None and not any(row.build != build.id for row in attempts):
+            return ()  # nobody followed the pipeline here: what passed before is not known
         if last is None:
             return (Markup("What would go out: nothing passed on this ref before, as far as is known"),)
         if last.commit_sha and last.commit_sha == (build.commit or "").lower():

@@ -330,6 +330,7 @@ class Cards:
         reminder = facts.waiting_since + after if facts.waiting_since and after is not None else None
         deadline = self._deadline(subject) if waits else None
         held = await self._holds(row, build, mine) if waits else ()
+        decides_here = subject.provider.can(Capability.DECIDE)
         card = approval_notification(
             build,
             mine,
@@ -340,12 +341,12 @@ class Cards:
             attempt_no=row.attempt_no,
             requester=facts.starter or None,
             going=await self._context.going(build, subject.provider) if waits else (),
-            approvers=await self._context.approvers(row, build) if waits else "",
+            approvers=await self._context.approvers(row, build) if waits and decides_here else "",
             policy=policy.sentence if policy else "",
             held=held,
             deadline=deadline,
             reminder=reminder if deadline is None or (reminder is not None and reminder < deadline) else None,
-            mention=await self._mention(row, subject.extra, subject.provider, build),
+            mention=await self._mention(row, subject.extra, subject.provider, build) if decides_here else None,
             decision=None if waits else await self._decision(subject, policy),
             reason=row.reason,
             repeated=subject.repeated,
@@ -449,6 +450,7 @@ class Cards:
         is_decided = not approvals and subject.provider.can(Capability.APPROVALS)
         if not build.waiting or subject.is_over or facts.replaced or is_decided:
             return None
+        decides_here = subject.provider.can(Capability.DECIDE)
         return Drawn(
             message=reminder_notification(
                 build,
@@ -457,8 +459,10 @@ class Cards:
                 now=self._clock(),
                 waiting_since=facts.waiting_since,
                 deadline=self._deadline(subject),
-                approvers=await self._context.approvers(subject.row, build),
-                mention=await self._mention(subject.row, subject.extra, subject.provider, build),
+                approvers=await self._context.approvers(subject.row, build) if decides_here else "",
+                mention=await self._mention(subject.row, subject.extra, subject.provider, build)
+                if decides_here
+                else None,
             )
         )
 

@@ -793,6 +793,15 @@ async def test_the_card_of_an_approval_says_who_holds_its_environment(bench: Ben
     assert "elsewhere" not in bench.said()[0]
 
 
+@pytest.mark.parametrize("decides", [True, False])
+async def test_who_may_approve_is_said_only_where_the_system_takes_decisions(bench: Bench, decides: bool) -> None:
+    if not decides:
+        bench.works.capabilities -= {Capability.DECIDE}
+    bench.works.open_approvals["b1"] = (approval(1),)
+    await bench.see(running(number=412, waiting=True))
+    assert ("May approve in Slack" in bench.said()[0]) is decides
+
+
 async def test_a_link_that_stayed_silent_for_a_wrong_conclusion_is_notified_once_after_the_correction(
     bench: Bench,
 ) -> None:
