@@ -13,12 +13,13 @@ from dataclasses import replace
 
 from bot.blocks.text import code, plural
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
-from bot.core.models import SHORT_KINDS, Build, Page, Ref, RefKind, spoken
+from bot.core.models import Build, Page, Ref, RefKind, spoken
 from bot.core.text import among_names, holds_name
 from bot.providers.base.provider import AnyProvider
 from bot.providers.base.urls import is_uuid
 from bot.store.rows import CardRow, LinkRow, PipelineRow
 from commands.core.catalogue import nearest
+from commands.core.connection_names import provider_called
 from commands.core.context import Context
 from commands.core.grammar import Target
 from commands.core.listings import is_built_from
@@ -138,8 +139,10 @@ async def _named(
 ) -> PipelineMatch:
     name = target.pipeline or ""
     connection, colon, path = name.partition(":")
-    provider = _provider_called(connection, context) if colon else None
-    if provider is not None and path:
+    provider = provider_called(connection, context) if colon else None
+    if provider is not None and not path:
+        return await _only_one(provider, target, context, acting=acting, verb=verb)
+    if provider is not None:
         try:
             return await pipeline_at(provider, path, context)
         except NotFound as exc:
@@ -178,7 +181,10 @@ async def _only_one(
     provider: AnyProvider, target: Target, context: Context, *, acting: bool, verb: str
 ) -> PipelineMatch:
     """Return the pipeline of a connection that was named alone. Raises Ambiguous where it has several."""
-    rows = [row for row in await context.services.catalogue.rows([provider]) if row.enabled]
+    catalogue = context.services.catalogue
+    if not await catalogue.rows([provider]):
+        await catalogue.refresh([provider])
+    rows = [row for row in await catalogue.rows([provider]) if row.enabled]
     if len(rows) == 1 or (rows and not acting):
         match = _match_of_row(rows[0], provider)
         return replace(match, note=_guess(match, len(rows) - 1))
@@ -237,28 +243,6 @@ async def _nearest(name: str, providers: Sequence[AnyProvider], context: Context
     if cause is not None:
         return NotFound(message, provider=cause.provider, status=cause.status, hint=hint, choices=choices)
     return NotLinked(message, hint=hint or f"`{context.command} list pipelines` shows what there is.", choices=choices)
-
-
-def connections_called(word: str, context: Context) -> list[AnyProvider]:
-    """Return the connections that a word means by itself: the one of that name, else those of that kind (`bk`)."""
-    exact = context.services.connections.get(context.team, word)
-    if exact is not None:
-        return [exact]
-    kinds = {word.lower(), SHORT_KINDS.get(word.lower())}
-    return [provider for provider in context.providers() if provider.kind in kinds]
-
-
-def _provider_called(word: str, context: Context) -> AnyProvider | None:
-    """Return the connection that a word names: its name, a unique kind (`gh`, `gitlab`), or a unique beginning."""
-    exact = context.services.connections.get(context.team, word)
-    if exact is not None:
-        return exact
-    of_kind = connections_called(word, context)
-    begins = [provider for provider in context.providers() if provider.connection.lower().startswith(word.lower())]
-    for fits in (of_kind, begins):
-        if len(fits) == 1:
-            return fits[0]
-    return None
 
 
 def _page(url: str, context: Context) -> tuple[AnyProvider, Page]:
@@ -468,7 +452,7 @@ async def _build_of_uuid(target: Target, context: Context) -> Build | None:
     connection, _, uuid = name.rpartition(":")
     if target.names_build or target.ref is not None or not is_uuid(uuid):
         return None
-    named = _provider_called(connection, context) if connection else None
+    named = provider_called(connection, context) if connection else None
     for provider in [named] if named is not None else context.providers():
         try:
             return await provider.build_anywhere(uuid)

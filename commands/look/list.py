@@ -14,11 +14,12 @@ from bot.providers.base.capabilities import Capability
 from bot.providers.base.provider import AnyProvider
 from bot.store.rows import LinkRow, PipelineRow
 from commands.core.actions import must_be_able
+from commands.core.connection_names import connections_called
 from commands.core.context import Answer, Context, Role
 from commands.core.grammar import Target, read
 from commands.core.matches import BuildMatch, PipelineMatch
 from commands.core.registry import Command, anyone
-from commands.core.resolve import connections_called, resolve_pipeline
+from commands.core.resolve import resolve_pipeline
 from commands.look import build_filters, build_lists, jobs
 from commands.look.build_filters import Filters, read_filters
 from commands.look.build_lists import ListPage
@@ -223,7 +224,11 @@ async def _pipelines(args: Args, context: Context) -> Message:
     providers = context.providers()
     troubles = await context.services.catalogue.refresh(providers, requested=args.refresh)
     rows = await context.services.catalogue.rows(providers)
-    shown = [(row.connection, row.path, row.name, row.enabled, row.web_url) for row in rows if _fits(args.pattern, row)]
+    fits = [row for row in rows if _fits(args.pattern, row)]
+    if not fits:  # else the words may name a connection or a system
+        named = {provider.connection for provider in connections_called(args.pattern.rstrip(":"), context)}
+        fits = [row for row in rows if row.connection in named]
+    shown = [(row.connection, row.path, row.name, row.enabled, row.web_url) for row in fits]
     return pipelines_message(shown, pattern=args.pattern, troubles=troubles)
 
 

@@ -53,3 +53,12 @@ async def test_the_status_of_a_build_is_that_build(
         answer = said(await say(words))
         assert "App #1" in answer
         assert "#2" not in answer
+
+
+async def test_a_connection_named_alone_offers_its_pipelines(say: Say, works: FakeProvider, app: Pipeline) -> None:
+    works.add("p-web")
+    handled = await say("link works:")
+    assert "`works` fits 2 pipelines. Pick one:" in first(handled)
+    listed = said(await say("list pipelines works"))
+    assert "App" in listed
+    assert "p-web" in listed
