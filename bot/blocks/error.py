@@ -32,7 +32,7 @@ def error_message(error: BotError, *, usage: str | None = None, command: str = "
     elif isinstance(error, Unavailable) and error.acted:
         wait = "It may have taken effect all the same: look before you repeat it."
     body = lines_of(sentence, advice, wait, f"Usage: {code(f'{command} {usage_line}', 400)}" if usage_line else "")
-    text = " ".join(part for part in (sentence, hint, wait) if part)
+    text = " ".join(part for part in (sentence, advice, wait) if part)
     opened = (actions(link_button("Open", error.url)),) if error.url else ()
     return Message(text=text, blocks=(section(body), *_choices(error.choices), *opened))
 
