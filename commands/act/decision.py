@@ -93,8 +93,13 @@ def parse(words: str, *, approve: bool) -> Args:
 def spoken(args: Args) -> str:
     """Return arguments as one would type them, without the values of fields."""
     target = args.target
-    named = f"{target.pipeline or target.url or ''}{f'#{target.build}' if target.build else ''}"
-    words = [named, f"--id {target.id}" if target.id else "", f"--step {shlex.quote(args.step)}" if args.step else ""]
+    ref, build = (f"@{target.ref}" if target.ref else ""), (f"#{target.build}" if target.build else "")
+    named = f"{target.pipeline or target.url or ''}{ref}{build}"
+    words = [
+        shlex.quote(named) if " " in named else named,
+        f"--id {target.id}" if target.id else "",
+        f"--step {shlex.quote(args.step)}" if args.step else "",
+    ]
     words += [shlex.quote(word) for word in args.words]
     words += [f"{name}=…" for name in args.fields]
     return " ".join(word for word in words if word)

@@ -103,6 +103,7 @@ def spoken(args: Args) -> str:
     words = [target.pipeline or target.url or ""]
     if target.ref is not None:
         words[0] += f"@{target.ref}"
+    words[0] = shlex.quote(words[0]) if " " in words[0] else words[0]
     words += [f"{name}=…" for name in args.parameters]
     words += [f"--option {name}" for name in args.options]
     return " ".join(word for word in words if word)

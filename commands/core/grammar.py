@@ -125,7 +125,9 @@ class ParsedArgs:
     def target(self, position: int = 0) -> Target:
         """Return the target among the plain words; the long flags replace its parts."""
         word = self.words[position] if len(self.words) > position else ""
-        typed = parse_target(word) if word else Target()
+        if word and not word.strip():
+            raise UsageError("A name that is only spaces names nothing.")
+        typed = parse_target(word.strip()) if word else Target()
         ref, build = self.flag("ref"), self.flag("build")
         attempt = self.flag("attempt")
         if build is not None and not (_BUILD.fullmatch(f"#{build}") and _is_build(build) and _fits(build)):

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bot.blocks.text import code, plural
+from bot.blocks.text import code
 from bot.core.errors import Ambiguous, BotError, NotFound, NotLinked, ProviderError, UsageError
 from bot.core.models import Build, Page, Ref, RefKind, spoken
 from bot.core.text import among_names, holds_name
@@ -30,6 +30,7 @@ from commands.core.words import choice_label
 MINE, THIS = "mine", "this"
 MOST_OWN = 50
 MOST_CHOICES = 10
+MOST_OTHERS = 3
 NO_CARD = "`this` means what the card of a thread shows, and there is no card here."
 
 # pipelines
@@ -152,7 +153,7 @@ async def _named(
     chosen = exact or fits
     if len(chosen) == 1 or (chosen and not acting):
         match = match_of_link(chosen[0], context)
-        return replace(match, note=_guess(match, len(chosen) - 1))
+        return replace(match, note=_guess(match, [(link.connection, link.path) for link in chosen[1:]]))
     if chosen:
         listed = [(link.alias or link.name, link.connection, link.pipeline) for link in chosen]
         raise _several(name, listed, target, verb)
@@ -169,7 +170,7 @@ async def _anywhere(name: str, target: Target, context: Context, *, acting: bool
         fits = _among(name, await catalogue.rows(providers.values()))
     if len(fits) == 1 or (fits and not acting):
         match = _match_of_row(fits[0], providers[fits[0].connection])
-        return replace(match, note=_guess(match, len(fits) - 1))
+        return replace(match, note=_guess(match, [(row.connection, row.path) for row in fits[1:]]))
     if fits:
         raise _several(name, [(row.name, row.connection, row.pipeline) for row in fits], target, verb)
     if (provider := context.services.connections.get(context.team, name)) is not None:
@@ -187,17 +188,22 @@ async def _only_one(
     rows = [row for row in await catalogue.rows([provider]) if row.enabled]
     if len(rows) == 1 or (rows and not acting):
         match = _match_of_row(rows[0], provider)
-        return replace(match, note=_guess(match, len(rows) - 1))
+        return replace(match, note=_guess(match, [(row.connection, row.path) for row in rows[1:]]))
     if rows:
         raise _several(provider.connection, [(row.name, row.connection, row.pipeline) for row in rows], target, verb)
     raise NotFound(f"{provider.label} (`{provider.connection}`) lists no pipeline.", provider=provider.label)
 
 
-def _guess(match: PipelineMatch, others: int) -> str:
+def _guess(match: PipelineMatch, others: Sequence[tuple[str, str]]) -> str:
+    """Return which pipeline is shown, and which others fit: connection and path of each."""
     if not others:
         return ""
-    more = f"{plural(others, 'other pipeline')} {'matches' if others == 1 else 'match'}"
-    return f"Showing {code(f'{match.connection}:{match.path}')}; {more}"
+    named = [code(f"{connection}:{path}") for connection, path in others[:MOST_OTHERS]]
+    left = len(others) - len(named)
+    also = ", ".join([*named, *([f"{left} more"] if left else [])])
+    return (
+        f"Showing {code(f'{match.connection}:{match.path}')}; {also} {'match' if len(others) > 1 else 'matches'}, too"
+    )
 
 
 def _among(name: str, rows: Iterable[PipelineRow]) -> list[PipelineRow]:

@@ -120,6 +120,7 @@ def parse(words: str) -> Args:
         target, name = parsed.target(1), " ".join(rest[1:])
     else:
         target, name = _whole_target(parsed, rest), ""
+    target = target.of_pipeline("workflow")
     name = parsed.flag("name") or name
     if act not in {Act.CREATE, Act.SHOW} and target.pipeline is None and target.url is None:
         raise UsageError("Which workflow?", usage=USAGE)
@@ -150,7 +151,8 @@ def _whole_target(parsed: ParsedArgs, rest: Sequence[str]) -> Target:
     typed = parsed.target(1)
     if len(rest) <= 1 or typed.url is not None:
         return typed
-    return replace(typed, pipeline=parse_target(" ".join(rest)).pipeline)
+    whole = parse_target(" ".join(rest))
+    return replace(typed, pipeline=whole.pipeline, ref=whole.ref, build=whole.build)
 
 
 def spoken(args: Args) -> str:

@@ -62,3 +62,9 @@ async def test_a_connection_named_alone_offers_its_pipelines(say: Say, works: Fa
     listed = said(await say("list pipelines works"))
     assert "App" in listed
     assert "p-web" in listed
+
+
+async def test_a_name_of_spaces_names_nothing_and_starts_nothing(say: Say, works: FakeProvider, linked: Linked) -> None:
+    await linked()
+    assert "names nothing" in first(await say("run ' '"))
+    assert works.acts == []

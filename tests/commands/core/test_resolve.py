@@ -74,8 +74,8 @@ async def test_acting_verbs_never_guess_and_reading_verbs_say_that_they_did(
         "Web-a (works)": "run works:p-web-a@main",
         "Web-b (works)": "run works:p-web-b@main",
     }
-    assert "Showing `works:web-a`; 1 other pipeline matches" in said(await say("show web"))
-    assert "1 other pipeline matches" in said(await say("status web"))
+    assert "Showing `works:web-a`; `works:web-b` matches, too" in said(await say("show web"))
+    assert "`works:web-b` matches, too" in said(await say("status web"))
 
 
 async def test_a_build_word_survives_the_question_which_pipeline(say: Say, linked: Linked, works: FakeProvider) -> None:
