@@ -28,11 +28,6 @@ def before_acts(begin: Callable[[], Awaitable[None]]) -> Iterator[None]:
         _begin.reset(token)
 
 
-def expect_answer() -> None:
-    """Note that the answer to the present act's request is awaited: an effect of an earlier act was presumed, not this one's."""
-    _is_presumed.set(False)
-
-
 def presume_effect() -> None:
     """Note that the effect of the present act was found by looking, as its request had no answer."""
     _is_presumed.set(True)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bot.core.acting import expect_answer, presume_effect
+from bot.core.acting import presume_effect
 from bot.core.clock import Sleep
 from bot.core.errors import ProviderError, Unavailable, UnexpectedResponse
 
@@ -33,7 +33,6 @@ async def send_once(
     found so is presumed only (`acting.is_presumed`): a build that looks the same may be another's. Raises
     Unavailable with `acted` set, saying that the request may have acted, where the effect stays unknown.
     """
-    expect_answer()
     try:
         return await send()
     except (Unavailable, UnexpectedResponse) as exc:

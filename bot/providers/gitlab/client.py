@@ -1,8 +1,9 @@
 """GitLab's lists and single reads as wire objects, and its POSTs. Shared by both APIs where they agree."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 from cachetools import LRUCache
@@ -13,6 +14,9 @@ from bot.http.reply import Reply
 from bot.providers.base.listing import SEARCH_PAGES, parse_items
 from bot.providers.gitlab import errors, urls, wire
 from bot.providers.gitlab.errors import LABEL
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 PER_PAGE: Final = 100
 AT_ONCE: Final = 8
@@ -98,6 +102,19 @@ class GitLabClient:
             if exc.status == 401:
                 raise
             return None
+
+    async def each(self, send: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+        """Return what `send` gives for each item, eight at a time; the first error ends it."""
+        left = list(items)
+        done: list[R] = []
+        while left:
+            batch, left = left[:AT_ONCE], left[AT_ONCE:]
+            results = await asyncio.gather(*(send(each) for each in batch), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+                done.append(result)
+        return done
 
     async def log_tail(self, route: str, keep: int) -> tuple[str, bool]:
         """Return the last whole lines of a trace within `keep` bytes, and whether there is more above."""

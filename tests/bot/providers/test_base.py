@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 from typing_extensions import override
 
-from bot.core.acting import is_presumed
 from bot.core.errors import AuthFailed, NotFound, RateLimited, Rejected, Unavailable, UnexpectedResponse, Unsupported
 from bot.core.models import (
     Account,
@@ -471,9 +470,6 @@ async def test_an_act_without_an_answer_is_looked_for_and_never_done_again(hand:
     deed = Deed(UNSURE, None, RateLimited("wait", provider="Hand", retry_after=1), "b7")
     assert await hand.send_once(deed.send, deed.confirm) == "b7"
     assert (deed.acts, deed.looked, pauses) == (1, 3, [0.5, 1.5, 3.0, 1.0])
-    assert is_presumed()
-    assert await hand.send_once(Deed("b8").send, deed.confirm) == "b8"
-    assert not is_presumed()
 
 
 async def test_an_act_whose_effect_is_not_seen_is_reported_as_uncertain(hand: Hand) -> None:
